@@ -1,0 +1,30 @@
+"""The small interface that every model family meets; no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from services.ecg.record import EcgRecord
+from services.models.results import BeatResult, RiskResult
+from services.models.spec import FamilySpec
+from services.training.progress import Progress
+
+
+class Predictor(Protocol):
+    """A loaded version of a model. Safe to call from several threads at once."""
+
+    def predict(
+        self, record: EcgRecord, *, options: Mapping[str, Any], progress: Progress
+    ) -> BeatResult | RiskResult: ...
+
+
+class ModelFamily(Protocol):
+    """An architecture and its code: one folder in services/models."""
+
+    spec: FamilySpec
+
+    def load(self, folder: Path, *, device: str) -> Predictor:
+        """A predictor from a model folder: weights.safetensors, card.json and what else it names."""
+        ...

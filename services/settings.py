@@ -1,0 +1,100 @@
+"""Every setting of the service: one typed class, read once at the edge of a process and passed on.
+
+Set them as environment variables with the prefix `ECTOPY_`, or in a `.env` file in the folder the
+process is started in; `.env.example` lists them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import URL, make_url
+
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Defaults work on one machine, for its own users only."""
+
+    model_config = SettingsConfigDict(env_prefix="ECTOPY_", env_file=".env", extra="ignore")
+
+    data_dir: Path = Field(
+        Path("data"), description="folder of everything that must survive: records, models, database"
+    )
+
+    database_url: str = Field(
+        "postgresql+psycopg://ectopy@127.0.0.1:5432/ectopy", description="SQLAlchemy URL of Postgres"
+    )
+    database_password_file: Path | None = Field(
+        None, description="file with the database password, where the URL holds none"
+    )
+    broker_url: str = Field("redis://127.0.0.1:6379/0", description="Redis or Valkey URL")
+    broker_password_file: Path | None = Field(
+        None, description="file with the broker password, where the URL holds none"
+    )
+
+    storage_url: str = Field(
+        "", description="where records are kept: empty for data_dir/store, or s3://bucket/prefix"
+    )
+    storage_endpoint: str = Field("", description="address of an S3-compatible store")
+    storage_region: str = Field("us-east-1", description="region of the S3 store")
+    storage_access_key: str = Field("", description="access key id of the S3 store")
+    storage_secret_key: SecretStr = Field(SecretStr(""), description="secret key of the S3 store")
+
+    api_host: str = Field("127.0.0.1", description="address that the API listens on")
+    api_port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
+    allowed_clients: str = Field(
+        "", description="comma-separated networks (CIDR) that may call besides loopback"
+    )
+
+    max_upload_bytes: int = Field(1024 * MEBIBYTE, gt=0, description="largest request body")
+    max_record_values: int = Field(
+        500_000_000, gt=0, description="most samples times leads that a record may have"
+    )
+    max_leads: int = Field(64, gt=0, description="most leads that a record may have")
+    min_record_s: float = Field(1.0, gt=0, description="shortest record that is stored, seconds")
+
+    wait_default_s: float = Field(60.0, description="how long /v1/predict/* waits when not told")
+    lease_s: float = Field(
+        30.0, gt=0, description="a running job whose worker is silent this long is given to another"
+    )
+    job_max_attempts: int = Field(
+        3, gt=0, description="times a job is started before it counts as failed"
+    )
+    resend_after_s: float = Field(
+        5.0, gt=0, description="a queued job that no worker took for so long is sent again"
+    )
+
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    inference_threads: int = Field(
+        0, ge=0, description="predictions at once in a worker; 0 chooses by the machine"
+    )
+    models_in_memory: int = Field(
+        8, gt=0, description="loaded model versions a worker keeps; least recently used goes first"
+    )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least shown")
+    log_format: Literal["json", "console"] = Field("console", description="json for collectors")
+
+    @property
+    def store_dir(self) -> Path:
+        return self.data_dir / "store"
+
+    @property
+    def database(self) -> URL:
+        """The database URL with the password of `database_password_file` in it."""
+        url = make_url(self.database_url)
+        if self.database_password_file and not url.password:
+            url = url.set(password=self.database_password_file.read_text().strip())
+        return url
+
+    @property
+    def broker(self) -> str:
+        """The broker URL with the password of `broker_password_file` in it."""
+        url = make_url(self.broker_url)
+        if self.broker_password_file and not url.password:
+            url = url.set(password=self.broker_password_file.read_text().strip())
+        return url.render_as_string(hide_password=False)
