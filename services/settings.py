@@ -96,5 +96,7 @@ class Settings(BaseSettings):
         """The broker URL with the password of `broker_password_file` in it."""
         url = make_url(self.broker_url)
         if self.broker_password_file and not url.password:
-            url = url.set(password=self.broker_password_file.read_text().strip())
+            password = self.broker_password_file.read_text().strip()
+            # without a user name, even an empty one, SQLAlchemy would leave the password out
+            url = url.set(username=url.username or "", password=password)
         return url.render_as_string(hide_password=False)
