@@ -1,8 +1,8 @@
 """Zero-phase filtering of long signals by their frequency response, block by block.
 
-A zero-phase filter is given as its magnitude over frequency. Its impulse response is cut at a stated
-half width, so that a filtered sample depends on nothing farther away than that: a long record may be
-filtered in pieces that overlap by the half width, with the same result.
+A zero-phase filter is given as its magnitude over frequency. Its impulse response is cut at a
+stated half width, so that a filtered sample depends on nothing farther away than that: a long
+record may be filtered in pieces that overlap by the half width, with the same result.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ def symmetric_taps(
 ) -> NDArray[np.float64]:
     """Taps of the symmetric filter with this magnitude; shape (2 * half_width + 1,).
 
-    response: gain at each frequency in Hz, real. Its impulse response fades out under the last fifth
-    of a raised cosine on either side, so a sharp or very low response needs a wide filter.
+    response: gain at each frequency in Hz, real. Its impulse response fades out over its last
+    fifth on either side, so a sharp or very low response needs a wide filter.
     """
     n = scipy.fft.next_fast_len(16 * half_width + 16)
     gain = response(scipy.fft.rfftfreq(n, 1.0 / sampling_rate_hz))

@@ -58,8 +58,8 @@ def bandstop_not_needed(sampling_rate_hz: float) -> str | None:
     if sampling_rate_hz / 2 > STOP_LOW_HZ:
         return None
     return (
-        f"{sampling_rate_hz:g} samples a second hold no frequency above {sampling_rate_hz / 2:g} Hz,"
-        f" so there is no 50-60 Hz band to stop"
+        f"{sampling_rate_hz:g} samples a second hold nothing above {sampling_rate_hz / 2:g} Hz, "
+        "so there is no 50-60 Hz band to stop"
     )
 
 
@@ -68,9 +68,7 @@ def _mains_gain(hz: NDArray[np.float64]) -> NDArray[np.float64]:
     center_squared = STOP_LOW_HZ * STOP_HIGH_HZ
     distance = hz**2 - center_squared
     width = hz * (STOP_HIGH_HZ - STOP_LOW_HZ)
-    return distance ** (2 * STOP_ORDER) / (
-        distance ** (2 * STOP_ORDER) + width ** (2 * STOP_ORDER)
-    )
+    return distance ** (2 * STOP_ORDER) / (distance ** (2 * STOP_ORDER) + width ** (2 * STOP_ORDER))
 
 
 def _baseline_gain(hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -110,4 +108,4 @@ def _taps(
     taps = symmetric_taps(response, sampling_rate_hz=sampling_rate_hz, half_width=half_width)
     if _baseline_gain in gains:
         taps -= taps.sum() / len(taps)  # the cut-off tails must not let the offset through
-    return taps
+    return np.asarray(taps)

@@ -60,7 +60,7 @@ def indices_at_rate(indices: IntArray, *, from_hz: float, to_hz: float, n_sample
     """
     ratio = rate_ratio(from_hz=from_hz, to_hz=to_hz)
     there = np.rint(np.asarray(indices) * (ratio.numerator / ratio.denominator))
-    return np.clip(there, 0, max(n_samples - 1, 0)).astype(np.int64)
+    return np.asarray(np.clip(there, 0, max(n_samples - 1, 0)), dtype=np.int64)
 
 
 def _polyphase(signal: FloatArray, ratio: Fraction) -> FloatArray:
@@ -79,7 +79,5 @@ def _polyphase(signal: FloatArray, ratio: Fraction) -> FloatArray:
 def _low_pass(ratio: Fraction) -> NDArray[np.float32]:
     slower = max(ratio.numerator, ratio.denominator)
     half_width = ZERO_CROSSINGS * slower
-    taps = scipy.signal.firwin(
-        2 * half_width + 1, CUT_OFF / slower, window=("kaiser", KAISER_BETA)
-    )
+    taps = scipy.signal.firwin(2 * half_width + 1, CUT_OFF / slower, window=("kaiser", KAISER_BETA))
     return np.asarray(taps, dtype=np.float32)

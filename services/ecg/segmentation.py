@@ -35,15 +35,13 @@ class WaveIntervals:
         return len(self.start)
 
 
-def wave_intervals(
-    r_peaks: IntArray, *, n_samples: int, sampling_rate_hz: float
-) -> WaveIntervals:
+def wave_intervals(r_peaks: IntArray, *, n_samples: int, sampling_rate_hz: float) -> WaveIntervals:
     """P, QRS, T and background intervals around each R peak.
 
     r_peaks: (n_beats,) ascending sample indices in [0, n_samples). The intervals are half-open and
-    clipped to the signal; together they cover [0, n_samples). Waves of beats that are too close meet
-    halfway, and what that leaves empty is dropped. Offsets: fine-tuning guide, step 2 (QRS 50 ms
-    either side of R, P 100 ms before it, T 150 ms after it).
+    clipped to the signal; together they cover [0, n_samples). Waves of beats that are too close
+    meet halfway, and what that leaves empty is dropped. Offsets: fine-tuning guide, step 2 (QRS
+    50 ms either side of R, P 100 ms before it, T 150 ms after it).
     """
     borders = _wave_borders(np.asarray(r_peaks, dtype=np.int64), n_samples, sampling_rate_hz)
     n_beats = borders.shape[1]

@@ -1,0 +1,105 @@
+"""Where the R peaks are: our own detector over all leads, or one of NeuroKit2's on one lead.
+
+A long record is read in overlapping pieces of half an hour, so memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+
+from services.ecg.gaps import bridged, gap_mask
+from services.ecg.qrs_detector import qrs_positions
+from services.ecg.qrs_location import located_r_peaks
+from services.ecg.record import FloatArray, IntArray
+
+OWN_METHOD = "ectopy"
+NEUROKIT_METHODS = (
+    "hamilton2002",
+    "pantompkins1985",
+    "elgendi2010",
+    "kalidas2017",
+    "rodrigues2021",
+    "neurokit",
+)
+METHODS = (OWN_METHOD, *NEUROKIT_METHODS)
+
+# pieces of a long record, and what each needs to know of its neighbours: the beat-height medians of
+# the detector look 15 s and 8 beats to either side
+PIECE_S = 1800.0
+MARGIN_S = 60.0
+# two detections of one beat, one from either side of a cut, lie closer than any two beats
+SAME_BEAT_S = 0.15
+SHORTEST_S = 1.0
+
+PieceDetector = Callable[[FloatArray], IntArray]
+
+
+def r_peaks(
+    signal: FloatArray,
+    *,
+    sampling_rate_hz: float,
+    method: str = OWN_METHOD,
+    lead: int = 0,
+) -> IntArray:
+    """Sample indices of the R peaks: (n_beats,) ascending int64, empty where there are none.
+
+    signal: (n_leads, n_samples) float32 mV, raw or filtered, NaN where missing; 100 Hz or more.
+    method: one of METHODS. "ectopy" reads all leads together and weighs each by its quality; the
+    others are NeuroKit2's and read the one lead of that index.
+    Raises ValueError for a method that is not in METHODS.
+    """
+    if method not in METHODS:
+        raise ValueError(f"no R peak method {method!r}; there are {', '.join(METHODS)}")
+    if signal.shape[0] == 0 or signal.shape[-1] < SHORTEST_S * sampling_rate_hz:
+        return np.empty(0, dtype=np.int64)
+
+    def detect(piece: FloatArray) -> IntArray:
+        if method == OWN_METHOD:
+            return _own_peaks(piece, sampling_rate_hz)
+        return _neurokit_peaks(piece[lead], sampling_rate_hz, method)
+
+    return _in_pieces(signal, sampling_rate_hz, detect)
+
+
+def _own_peaks(signal: FloatArray, sampling_rate_hz: float) -> IntArray:
+    found = qrs_positions(signal, sampling_rate_hz=sampling_rate_hz)
+    return located_r_peaks(
+        signal, found.position, lead=found.clearest_lead, sampling_rate_hz=sampling_rate_hz
+    )
+
+
+def _neurokit_peaks(lead: FloatArray, sampling_rate_hz: float, method: str) -> IntArray:
+    # imported here: it takes seconds and brings matplotlib, and the default never needs it
+    neurokit2 = importlib.import_module("neurokit2")
+    cleaned = neurokit2.ecg_clean(
+        lead.astype(np.float64), sampling_rate=round(sampling_rate_hz), method=method
+    )
+    _, info = neurokit2.ecg_peaks(
+        cleaned, sampling_rate=round(sampling_rate_hz), method=method, correct_artifacts=False
+    )
+    return np.asarray(info["ECG_R_Peaks"], dtype=np.int64)
+
+
+def _in_pieces(signal: FloatArray, sampling_rate_hz: float, detect: PieceDetector) -> IntArray:
+    n_samples = signal.shape[-1]
+    piece, margin = round(PIECE_S * sampling_rate_hz), round(MARGIN_S * sampling_rate_hz)
+    starts = range(0, max(1, n_samples - margin), piece)
+    peaks = np.empty(0, dtype=np.int64)
+    for start in starts:
+        # the last piece takes a short rest along
+        end = n_samples if start == starts[-1] else start + piece
+        first, last = max(0, start - margin), min(n_samples, end + margin)
+        part = np.asarray(signal[:, first:last])
+        found = detect(bridged(part, gap_mask(part))) + first
+        peaks = _joined(peaks, found[(found >= start) & (found < end)], sampling_rate_hz)
+    return peaks
+
+
+def _joined(before: IntArray, after: IntArray, sampling_rate_hz: float) -> IntArray:
+    """Peaks of two neighbouring pieces, a beat on the cut counted once."""
+    if len(before) and len(after) and after[0] - before[-1] < SAME_BEAT_S * sampling_rate_hz:
+        after = after[1:]
+    return np.concatenate([before, after])
