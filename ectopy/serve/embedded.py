@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from ectopy.serve import processes
 from ectopy.serve.folder import DataFolder
 from ectopy.serve.orphans import stop_orphans
-from ectopy.serve.servers import choose_servers, start_server
+from ectopy.serve.servers import start_postgres, start_valkey
 
 
 @contextmanager
@@ -21,7 +22,8 @@ def embedded_servers(data_dir: Path) -> Iterator[tuple[str, str]]:
     folder = DataFolder.open(data_dir)
     with folder.locked(), ExitStack() as children:
         stop_orphans(folder)
-        database, broker = choose_servers(folder, say=print)
-        for server in (database, broker):
-            children.callback(processes.stop, start_server(server))
+        database, child = start_postgres(folder, say=print, pause=time.sleep)
+        children.callback(processes.stop, child)
+        broker, child = start_valkey(folder, say=print, pause=time.sleep)
+        children.callback(processes.stop, child)
         yield database.url, broker.url

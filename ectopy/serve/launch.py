@@ -47,10 +47,10 @@ def become_ordinary_user() -> None:
     somebody = ordinary_entry()
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform != "linux" or libc.unshare(CLONE_NEWUSER) != 0:
+        reason = os.strerror(ctypes.get_errno())
         raise OSError(
             "Postgres runs neither as root nor as a user without a name, and no user namespace is "
-            f"to be had here ({os.strerror(ctypes.get_errno())}). Start Ectopy as an ordinary user, "
-            "or with `docker compose up`."
+            f"to be had here ({reason}). Start Ectopy as an ordinary user, or with Docker."
         )
     _write("/proc/self/setgroups", "deny")  # else an unprivileged process may not map its group
     _write("/proc/self/gid_map", f"{somebody.pw_gid} {group_id} 1")

@@ -5,68 +5,80 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 
 import psutil
 
 from ectopy.serve.folder import MARKER, DataFolder
 
 PATIENCE_S = 5.0
+POSTGRES = "postgres"
+VALKEY = "valkey-server"
 
 
 def stop_orphans(folder: DataFolder) -> list[str]:
-    """End them, politely first; what they were. The folder is locked, so none of them is wanted."""
-    found = orphans(folder)
-    names = sorted({_name(process) for process in found})
-    for process in found:
+    """End all that was started for this folder; what it was. The folder is locked: nobody wants it.
+
+    Those who use the database go first, so that it can close in peace.
+    """
+    programs, servers = marked_processes(folder), server_processes(folder)
+    names = sorted({process_name(process) for process in (*programs, *servers)})
+    end_all(programs)
+    end_all(servers)
+    return names
+
+
+def end_all(processes: Sequence[psutil.Process]) -> None:
+    """Ask them to end, then end by force those that do not."""
+    for process in processes:
+        # SIGTERM would have Postgres wait for its clients; an interrupt sends them off
+        polite = signal.SIGINT if process_name(process) == POSTGRES else signal.SIGTERM
         with contextlib.suppress(psutil.Error):
-            # SIGTERM would have Postgres wait for its clients; an interrupt sends them off
-            process.send_signal(signal.SIGINT if _is_database(process, folder) else signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(found, timeout=PATIENCE_S)
+            process.send_signal(polite)
+    _, stubborn = psutil.wait_procs(processes, timeout=PATIENCE_S)
     for process in stubborn:
         with contextlib.suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(stubborn, timeout=PATIENCE_S)
-    return names
 
 
-def orphans(folder: DataFolder) -> list[psutil.Process]:
-    """All that was started for this folder, ourselves and whoever started us apart."""
+def marked_processes(folder: DataFolder) -> list[psutil.Process]:
+    """Those that carry the folder's mark in their environment, ourselves and our parents apart."""
     us = psutil.Process()
     spared = {us.pid, *(parent.pid for parent in us.parents())}
     return [
         process
         for process in psutil.process_iter()
-        if process.pid not in spared
-        and (_is_marked(process, folder) or _is_server(process, folder))
+        if process.pid not in spared and _marker(process) == folder.marker
     ]
 
 
-def _is_marked(process: psutil.Process, folder: DataFolder) -> bool:
-    try:
-        return process.environ().get(MARKER) == folder.marker
-    except (psutil.Error, OSError):
-        return False
+def server_processes(folder: DataFolder) -> list[psutil.Process]:
+    """Postgres and Valkey write their titles over their environment, but stay in their folders."""
+    homes = {POSTGRES: folder.postgres, VALKEY: folder.valkey}
+    return [
+        process
+        for process in psutil.process_iter()
+        if (home := homes.get(process_name(process))) and _works_in(process) == os.fspath(home)
+    ]
 
 
-def _is_server(process: psutil.Process, folder: DataFolder) -> bool:
-    """Postgres and Valkey write their titles over their environment, but stay in their folder."""
-    if not _name(process).startswith(("postgres", "valkey")):
-        return False
-    try:
-        return os.path.realpath(process.cwd()) in (str(folder.postgres), str(folder.valkey))
-    except (psutil.Error, OSError):
-        return False
-
-
-def _is_database(process: psutil.Process, folder: DataFolder) -> bool:
-    try:
-        return _name(process).startswith("postgres") and process.cwd() == str(folder.postgres)
-    except (psutil.Error, OSError):
-        return False
-
-
-def _name(process: psutil.Process) -> str:
+def process_name(process: psutil.Process) -> str:
     try:
         return process.name()
     except (psutil.Error, OSError):
         return ""
+
+
+def _marker(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(MARKER)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _works_in(process: psutil.Process) -> str | None:
+    try:
+        return os.path.realpath(process.cwd())
+    except (psutil.Error, OSError):
+        return None

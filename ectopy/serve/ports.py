@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable
 
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
@@ -27,13 +27,37 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def next_free(first: int, host: str = LOOPBACK, *, avoid: Iterable[int] = ()) -> int:
+def next_free(first: int, host: str = LOOPBACK) -> int:
     """The first free port from `first` on."""
-    taken = set(avoid)
     for port in range(first, min(first + TRIES, 65536)):
-        if port not in taken and is_free(port, host):
+        if is_free(port, host):
             return port
     raise CannotServe(f"no free port on {host} among {first} to {first + TRIES - 1}")
+
+
+def for_server(folder: DataFolder, name: str, *, say: Callable[[str], None]) -> int:
+    """The port that a server of this folder had last time, else the next free one."""
+    last = remembered(folder).get(name)
+    if last is not None and is_free(last):
+        return last
+    port = next_free(FIRST_PORTS[name])
+    if last is not None:
+        say(f"port {last}, where {name} was last time, is taken: it takes {port}")
+    return port
+
+
+def for_api(host: str, port: int, *, fixed: bool, say: Callable[[str], None]) -> int:
+    """The API's port; if it is taken, the next free one, unless that very port was asked for."""
+    if is_free(port, host):
+        return port
+    if fixed:
+        raise CannotServe(
+            f"cannot listen on {host}:{port}: another program does, or you may not. "
+            "Choose another port, or leave it out and the next free one is taken."
+        )
+    other = next_free(port + 1, host)
+    say(f"port {port} is taken by another program: the API takes {other}")
+    return other
 
 
 def remembered(folder: DataFolder) -> dict[str, int]:
@@ -45,7 +69,7 @@ def remembered(folder: DataFolder) -> dict[str, int]:
         return {}
 
 
-def remember(folder: DataFolder, ports: dict[str, int]) -> None:
+def remember(folder: DataFolder, name: str, port: int) -> None:
     draft = folder.ports_file.with_suffix(".new")
-    draft.write_text(json.dumps(ports))
+    draft.write_text(json.dumps({**remembered(folder), name: port}))
     draft.replace(folder.ports_file)

@@ -14,6 +14,7 @@ from psycopg import sql
 from ectopy.serve import processes
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
+from ectopy.serve.orphans import end_all, server_processes
 from ectopy.serve.ports import LOOPBACK
 from ectopy.serve.processes import Program
 
@@ -38,13 +39,15 @@ class Postgres:
         password = self.folder.password(self.name)
         return f"postgresql+psycopg://{ROLE}:{password}@{LOOPBACK}:{self.port}/{DATABASE}"
 
-    def prepare(self) -> None:
-        """Make the cluster if there is none; clear away what a killed server left.
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
 
-        The caller has seen to it that no server runs on the folder (`orphans.stop_orphans`).
-        """
+    def prepare(self) -> None:
+        """Make the cluster if there is none; clear away what a killed server left."""
         if not self.folder.postgres.exists():
             self._make_cluster()
+        end_all(server_processes(self.folder))
         # Postgres takes any process that has got the old one's number since for a server
         (self.folder.postgres / "postmaster.pid").unlink(missing_ok=True)
 

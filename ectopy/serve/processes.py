@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -97,9 +97,15 @@ def stop(child: Child) -> None:
 
 def kill(child: Child) -> None:
     """End it and all of its session at once."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    kill_without_waiting([child])
     child.process.wait(KILL_PATIENCE_S)
+
+
+def kill_without_waiting(children: Iterable[Child]) -> None:
+    """For a signal handler, where nobody may wait."""
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def log_tail(path: Path, n_lines: int = 15) -> str:

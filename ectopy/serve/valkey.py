@@ -35,6 +35,10 @@ class Valkey:
     def configuration(self) -> Path:
         return self.folder.valkey / "valkey.conf"
 
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
     def prepare(self) -> None:
         """Write the configuration; in it the password stays out of the list of processes."""
         self.folder.valkey.mkdir(mode=0o700, exist_ok=True)

@@ -1,0 +1,46 @@
+"""Ectopy on one machine: in which order its parts start, and what each is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy.engine import make_url
+
+from ectopy.serve import ports
+from ectopy.serve.banner import banner
+from ectopy.serve.errors import CannotServe
+from ectopy.serve.folder import DataFolder
+from ectopy.serve.programs import Api, Worker, environment_of_programs, threads
+from ectopy.serve.session import Session
+from services.db.migrate import upgrade
+from services.settings import Settings
+
+
+def serve_everything(settings: Settings, *, reload: bool, show: Callable[[str], None]) -> int:
+    """See `command.serve`."""
+    try:
+        folder = DataFolder.open(settings.data_dir)
+    except CannotServe as error:
+        show(str(error))
+        return 1
+    return Session(folder, show=show).run(lambda session: start_parts(session, settings, reload))
+
+
+def start_parts(session: Session, settings: Settings, reload: bool) -> None:
+    """Start all, wait until it answers, say so."""
+    folder = session.folder
+    host = settings.api_host
+    insisted = "api_port" in settings.model_fields_set
+    port = ports.for_api(host, settings.api_port, fixed=insisted, say=session.say)
+    postgres, valkey = session.start_servers()
+    environment = environment_of_programs(
+        folder, settings, postgres=postgres, valkey=valkey, api_port=port
+    )
+    session.say("bringing the database up to date")
+    upgrade(make_url(postgres.url))
+    session.say("starting the API and the worker")
+    session.start(Worker(folder, threads(settings), environment, reload))
+    api = Api(folder, host, port, environment, reload)
+    session.start(api)
+    session.wait_until_ready(api.readiness)
+    session.show(banner(session.supervisor.parts, folder=folder, url=api.url))
