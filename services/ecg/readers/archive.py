@@ -1,0 +1,162 @@
+"""Zip archives of a record's files: unpacked under names of ours, within limits, or refused."""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+from services.ecg.readers.base import Limits, SourceFile, listed, shown
+from services.errors import MalformedInput, TooLarge
+
+MAX_ENTRIES = 10_000
+MAX_DIRECTORY_BYTES = 4 * 1024 * 1024  # an entry takes some 100 bytes of it
+MAX_RATIO = 100  # an ECG shrinks to a half or a quarter, a bomb to a thousandth
+RATIO_COUNTS_FROM_BYTES = 16 * 1024 * 1024
+
+_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+_END, _END_BYTES = b"PK\x05\x06", 22
+_END_64, _END_64_BYTES, _LOCATOR_64_BYTES = b"PK\x06\x06", 56, 20
+_READABLE = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_CHUNK_BYTES = 1 << 18
+_ENCRYPTED = 0x1
+
+
+def is_archive(file: SourceFile) -> bool:
+    """By content: an upload may be called anything."""
+    return file.head(4) in _MAGIC
+
+
+def unpacked(archive: SourceFile, *, limits: Limits, folder: Path) -> list[SourceFile]:
+    """The archive's files, written to `folder` as 00000, 00001, ... with their names as labels.
+
+    MalformedInput for an archive that is damaged, encrypted, nested, or has names that lead out of
+    it; TooLarge for one that unpacks beyond the limits.
+    """
+    name = shown(archive.plain_name)
+    _check_directory(archive, name)
+    folder.mkdir(parents=True)
+    try:
+        with zipfile.ZipFile(archive.path) as opened:
+            entries = _entries(opened, name)
+            _check_sizes(entries, archive, limits, name)
+            return _extracted(opened, entries, folder, limits, name)
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        NotImplementedError,
+        OSError,
+        UnicodeError,
+        ValueError,
+    ) as error:
+        raise MalformedInput(f"{name} is a damaged zip archive") from error
+
+
+def _check_directory(archive: SourceFile, name: str) -> None:
+    """The size of the list of entries, read before the library takes memory for that list."""
+    tail_bytes = _END_BYTES + 0xFFFF + _LOCATOR_64_BYTES + _END_64_BYTES
+    with archive.path.open("rb") as stream:
+        stream.seek(max(0, archive.n_bytes - tail_bytes))
+        tail = stream.read()
+    at = tail.rfind(_END)
+    if at < 0 or at + _END_BYTES > len(tail):
+        raise MalformedInput(
+            f"{name} is a zip archive that was cut off: its list of files is missing"
+        )
+    n_entries, n_bytes = struct.unpack_from("<HI", tail, at + 10)
+    at_64 = at - _LOCATOR_64_BYTES - _END_64_BYTES
+    if at_64 >= 0 and tail[at_64 : at_64 + 4] == _END_64:
+        n_entries, n_bytes = struct.unpack_from("<QQ", tail, at_64 + 32)
+    if n_entries > MAX_ENTRIES or n_bytes > MAX_DIRECTORY_BYTES:
+        raise TooLarge(f"{name} lists {n_entries:,} files, at most {MAX_ENTRIES:,} are unpacked")
+
+
+def _entries(opened: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+    """The files in the archive, each checked; folders and what macOS adds are left out."""
+    infos = [info for info in opened.infolist() if not info.is_dir()]
+    for info in infos:
+        _check_entry(info, name)
+    infos = [info for info in infos if not _is_desktop_file(info.filename)]
+    repeated = [n for n, count in Counter(_plain(info) for info in infos).items() if count > 1]
+    if repeated:
+        raise MalformedInput(f"{name} has more than one file called {listed(repeated)}")
+    if not infos:
+        raise MalformedInput(f"{name} is a zip archive without a file in it")
+    return infos
+
+
+def _check_entry(info: zipfile.ZipInfo, name: str) -> None:
+    entry = info.orig_filename
+    parts = entry.replace("\\", "/").split("/")
+    if ".." in parts or parts[0] == "" or ":" in entry or "\0" in entry:
+        raise MalformedInput(f"{name}: '{shown(entry)}' is a name that leads out of the archive")
+    if info.flag_bits & _ENCRYPTED:
+        raise MalformedInput(f"{name}: {shown(entry)} is encrypted; send it without a password")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise MalformedInput(f"{name}: {shown(entry)} is a link, only files are unpacked")
+    if info.compress_type not in _READABLE:
+        raise MalformedInput(
+            f"{name}: {shown(entry)} is compressed by method {info.compress_type}; "
+            "stored (0) and deflated (8) entries are read"
+        )
+
+
+def _check_sizes(
+    entries: list[zipfile.ZipInfo], archive: SourceFile, limits: Limits, name: str
+) -> None:
+    """What the archive says of itself; what it really holds is counted while it is unpacked."""
+    total = sum(info.file_size for info in entries)
+    if total > limits.max_unpacked_bytes:
+        raise TooLarge(
+            f"{name} unpacks to {total:,} bytes, at most {limits.max_unpacked_bytes:,} are allowed"
+        )
+    if total > RATIO_COUNTS_FROM_BYTES and total > MAX_RATIO * archive.n_bytes:
+        raise TooLarge(
+            f"{name} unpacks to {total:,} bytes from {archive.n_bytes:,}: "
+            f"more than {MAX_RATIO} times its size is not unpacked"
+        )
+
+
+def _extracted(
+    opened: zipfile.ZipFile,
+    entries: list[zipfile.ZipInfo],
+    folder: Path,
+    limits: Limits,
+    name: str,
+) -> list[SourceFile]:
+    files, room = [], limits.max_unpacked_bytes
+    for number, info in enumerate(entries):
+        file = SourceFile(_plain(info), folder / f"{number:05d}")
+        room -= _extract(opened, info, file.path, room, name)
+        if is_archive(file):
+            raise MalformedInput(f"{name}: {shown(file.name)} is an archive inside of the archive")
+        files.append(file)
+    return files
+
+
+def _extract(
+    opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, room: int, name: str
+) -> int:
+    """Bytes written; no more than `room`, nor than the entry announces."""
+    written = 0
+    allowed = min(room, info.file_size)
+    with opened.open(info) as packed, path.open("wb") as target:
+        while chunk := packed.read(_CHUNK_BYTES):
+            written += len(chunk)
+            if written > allowed:
+                raise TooLarge(f"{name}: {shown(info.filename)} is larger than the archive says")
+            target.write(chunk)
+    return written
+
+
+def _plain(info: zipfile.ZipInfo) -> str:
+    return info.filename.replace("\\", "/").rsplit("/", 1)[-1]
+
+
+def _is_desktop_file(entry: str) -> bool:
+    return entry.startswith("__MACOSX/") or entry.rsplit("/", 1)[-1] in (".DS_Store", "Thumbs.db")

@@ -1,0 +1,130 @@
+"""What every reader of ECG files has in common: its input, its limits and its interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+from services.ecg.record import EcgRecord
+from services.errors import MalformedInput, TooLarge
+
+MIN_SAMPLING_RATE_HZ = 10.0
+MAX_SAMPLING_RATE_HZ = 100_000.0
+MAX_TEXT_BYTES = 1024 * 1024  # the longest header or annotation note file that is sensible
+
+_SHOWN_CHARACTERS = 60
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One uploaded file.
+
+    name: what the sender called it. A label: matched against other names, never opened.
+    path: where we keep its bytes; never shown to the sender.
+    """
+
+    name: str
+    path: Path
+
+    @property
+    def plain_name(self) -> str:
+        """The name without the folders that some senders put before it."""
+        return self.name.replace("\\", "/").rsplit("/", 1)[-1]
+
+    @property
+    def stem(self) -> str:
+        """The plain name without its extension."""
+        return self.plain_name.rpartition(".")[0] or self.plain_name
+
+    @property
+    def extension(self) -> str:
+        """What follows the last dot, in lower case, or nothing."""
+        return self.plain_name.rpartition(".")[2].lower() if "." in self.plain_name else ""
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of the file."""
+        return self.path.stat().st_size
+
+    def head(self, n_bytes: int) -> bytes:
+        """The first bytes, fewer if the file is shorter."""
+        with self.path.open("rb") as stream:
+            return stream.read(n_bytes)
+
+    def content(self, *, at_most_bytes: int) -> bytes:
+        """All bytes; TooLarge when there are more than allowed for this kind of file."""
+        if self.n_bytes > at_most_bytes:
+            raise TooLarge(
+                f"{shown(self.plain_name)} has {self.n_bytes:,} bytes, "
+                f"at most {at_most_bytes:,} are read of such a file"
+            )
+        return self.path.read_bytes()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a record may ask of us; the defaults are those of the settings.
+
+    max_values: samples times leads, after every lead is brought to the same rate.
+    max_unpacked_bytes: of all files of an archive together.
+    """
+
+    max_values: int = 500_000_000
+    max_leads: int = 64
+    min_duration_s: float = 1.0
+    max_unpacked_bytes: int = 2 * 1024**3
+
+
+@dataclass(frozen=True)
+class ReadHints:
+    """What the sender says about the record, for formats that do not say it themselves."""
+
+    name: str | None = None
+    sampling_rate_hz: float | None = None
+    units: str | None = None
+    leads: tuple[str, ...] | None = None
+
+
+class Reader(Protocol):
+    """One file format: a file in this folder and a line in detect.py."""
+
+    @property
+    def accepted(self) -> str:
+        """What to send, in a few words for an error message."""
+        ...
+
+    def recognizes(self, files: Sequence[SourceFile]) -> bool:
+        """Whether the content is of this format."""
+        ...
+
+    def claims(self, files: Sequence[SourceFile]) -> bool:
+        """Whether the names look like this format; asked when no content was recognized."""
+        ...
+
+    def read(
+        self, files: Sequence[SourceFile], *, limits: Limits, workspace: Path, hints: ReadHints
+    ) -> EcgRecord:
+        """The record; large ones are a memory map of a file in `workspace`.
+
+        MalformedInput, UnusableInput or TooLarge, naming file, line or field.
+        """
+        ...
+
+
+def shown(text: str) -> str:
+    """Text of the sender's making, short and printable enough for an error message."""
+    clean = "".join(c if c.isprintable() else "?" for c in text)
+    return clean if len(clean) <= _SHOWN_CHARACTERS else clean[:_SHOWN_CHARACTERS] + "..."
+
+
+def listed(names: Sequence[str], *, at_most: int = 5) -> str:
+    """`a, b, c and 4 more`."""
+    text = ", ".join(shown(name) for name in names[:at_most])
+    return f"{text} and {len(names) - at_most} more" if len(names) > at_most else text
+
+
+def refuse(file_name: str, line: int, problem: str) -> NoReturn:
+    """MalformedInput that points at a line of a file."""
+    raise MalformedInput(f"{shown(file_name)}, line {line}: {problem}")

@@ -1,0 +1,64 @@
+"""Records on this machine's own disk, for the command line and for training."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+from services.ecg.readers.base import Limits, ReadHints, SourceFile
+from services.ecg.readers.detect import read_record
+from services.ecg.record import EcgRecord
+from services.errors import NotFound
+
+_SEGMENT_OR_FILE = re.compile(r"^\s*([^\s#/\\]+)[ \t]+\d", re.MULTILINE)
+
+
+def record_from_path(
+    path: Path, *, limits: Limits | None = None, hints: ReadHints | None = None
+) -> EcgRecord:
+    """The record at `path`: without an extension as in WFDB (`mitdb/100`), or a file of it.
+
+    A WFDB record brings the files in the same folder that its header names and those that have its
+    name (annotations). A large record is mapped to a temporary file that is already unlinked.
+    """
+    files = [SourceFile(file.name, file) for file in _files_of_record(path)]
+    with tempfile.TemporaryDirectory(prefix="ectopy-read-") as workspace:
+        return read_record(files, limits=limits or Limits(), workspace=Path(workspace), hints=hints)
+
+
+def _files_of_record(path: Path) -> list[Path]:
+    header = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    if not header.is_file() and path.suffix:
+        header = path.with_suffix(".hea")
+    if header.is_file():
+        return _with_named_files(header)
+    if path.is_file():
+        return [path]
+    raise NotFound(f"there is no record at {path}")
+
+
+def _with_named_files(header: Path) -> list[Path]:
+    """The header, the files and segments it names, and those of the same name as the header."""
+    found: dict[Path, None] = {header: None}
+    for sibling in sorted(header.parent.glob(f"{_escaped(header.stem)}.*")):
+        if sibling.is_file() and sibling.suffix != ".hea":
+            found[sibling] = None
+    _add_named(header, found, depth=1)
+    return list(found)
+
+
+def _add_named(header: Path, found: dict[Path, None], *, depth: int) -> None:
+    text = header.read_text(encoding="utf-8", errors="replace")
+    for name in _SEGMENT_OR_FILE.findall(text):
+        if (signal := header.parent / name).is_file():
+            found[signal] = None
+        elif (segment := header.parent / f"{name}.hea").is_file() and segment not in found:
+            found[segment] = None
+            if depth:
+                _add_named(segment, found, depth=depth - 1)
+
+
+def _escaped(stem: str) -> str:
+    """The stem with the characters that `glob` gives a meaning taken literally."""
+    return re.sub(r"([*?\[\]])", r"[\1]", stem)

@@ -1,0 +1,45 @@
+"""Whether a record that was read holds an ECG that anything can be said about."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from services.ecg.readers.base import Limits, listed
+from services.ecg.record import EcgRecord, FloatArray
+from services.errors import UnusableInput
+
+
+def usable(record: EcgRecord, *, limits: Limits) -> EcgRecord:
+    """The record, with a note for each lead that is empty or flat.
+
+    UnusableInput: shorter than `limits.min_duration_s`, no ECG lead, or none with a signal in it.
+    """
+    if record.duration_s < limits.min_duration_s:
+        raise UnusableInput(
+            f"the record lasts {record.duration_s:.3g} s ({record.n_samples} samples at "
+            f"{record.sampling_rate_hz:g} Hz), at least {limits.min_duration_s:g} s are needed"
+        )
+    if not record.ecg_lead_indices:
+        channels = [f"{n} ({u})" for n, u in zip(record.lead_names, record.units, strict=True)]
+        raise UnusableInput(f"there is no ECG lead, in volts, among {listed(channels)}")
+    return replace(record, notes=record.notes + _lead_notes(record))
+
+
+def _lead_notes(record: EcgRecord) -> tuple[str, ...]:
+    faults = {i: fault for i in record.ecg_lead_indices if (fault := _fault(record.signal[i]))}
+    notes = tuple(f"lead {record.lead_names[i]} {fault}" for i, fault in faults.items())
+    if len(faults) == len(record.ecg_lead_indices):
+        raise UnusableInput(f"no ECG lead holds a signal: {'; '.join(notes[:12])}")
+    return notes
+
+
+def _fault(lead: FloatArray) -> str:
+    """What is wrong with a lead as a whole, or nothing."""
+    lowest, highest = np.fmin.reduce(lead), np.fmax.reduce(lead)
+    if np.isnan(lowest):
+        return "has no valid sample, all are missing"
+    if lowest == highest:
+        return f"is flat, every sample is {lowest:g}"
+    return ""
