@@ -1,0 +1,251 @@
+"""Broken and malicious uploads, made here: each with the answer that it must get."""
+
+from __future__ import annotations
+
+import io
+import stat
+import struct
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+RATE_HZ = 360
+N_SAMPLES = 3600
+GAIN = 200
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@dataclass(frozen=True)
+class BadUpload:
+    """files: what is sent, by name; says: a part of the detail that the sender must see."""
+
+    name: str
+    files: Mapping[str, bytes]
+    status: int
+    says: str
+
+
+def made_ecg(n_samples: int = N_SAMPLES, *, rate_hz: int = RATE_HZ, leads: int = 2) -> np.ndarray:
+    """(n_samples, leads) int16 ADC values: a beat every 0.8 s, each lead a different size."""
+    phase_s = np.arange(n_samples) / rate_hz % 0.8
+    waves = ((0.2, 0.02, 0.15), (0.36, 0.01, 1.0), (0.38, 0.01, -0.3), (0.6, 0.04, 0.3))
+    beat = sum(size * np.exp(-(((phase_s - at) / width) ** 2)) for at, width, size in waves)
+    return np.round(np.outer(beat, 1 + np.arange(leads)) * GAIN / leads).astype("<i2")
+
+
+def header(
+    name: str = "rec",
+    *,
+    n_signals: object = 2,
+    rate: object = RATE_HZ,
+    n_samples: object = N_SAMPLES,
+    file: str = "rec.dat",
+    storage: object = 16,
+    gain: object = f"{GAIN}(0)/mV",
+    leads: tuple[str, ...] = ("MLII", "V1"),
+) -> bytes:
+    """A header in which any field can be anything."""
+    lines = [f"{name} {n_signals} {rate} {n_samples}"]
+    lines += [f"{file} {storage} {gain} 16 0 0 0 0 {lead}" for lead in leads]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def good_record(name: str = "rec") -> dict[str, bytes]:
+    """Ten seconds of two leads, format 16."""
+    return {
+        f"{name}.hea": header(name, file=f"{name}.dat"),
+        f"{name}.dat": made_ecg().tobytes(),
+    }
+
+
+def example_record() -> dict[str, bytes]:
+    """The real record of the examples folder: five minutes, one lead."""
+    return {
+        f"208_excerpt.{e}": (EXAMPLES / f"208_excerpt.{e}").read_bytes() for e in ("hea", "dat")
+    }
+
+
+def zipped(files: Mapping[str, bytes], *, folder: str = "") -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(folder + name, content)
+    return packed.getvalue()
+
+
+def zip_with_link() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("rec.hea", header())
+        link = zipfile.ZipInfo("rec.dat")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    return packed.getvalue()
+
+
+def zip_with_repeated_name() -> bytes:
+    return zipped({"a/rec.hea": header(), "b/rec.hea": header(), "a/rec.dat": b"12"})
+
+
+def zip_encrypted() -> bytes:
+    """A good archive whose entries are marked as encrypted, in both of its directories."""
+    data = bytearray(zipped(good_record()))
+    for signature, flags_at in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + flags_at] |= 1
+            at = data.find(signature, at + 4)
+    return bytes(data)
+
+
+def zip_bomb(megabytes: int = 64) -> bytes:
+    """Zeros, a thousand times smaller when packed."""
+    return zipped({"rec.hea": header(), "rec.dat": bytes(megabytes * 1024 * 1024)})
+
+
+def zip_of_many(n_files: int = 10_001) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for number in range(n_files):
+            archive.writestr(zipfile.ZipInfo(f"{number}"), b"")
+    return packed.getvalue()
+
+
+def zip_that_claims(n_entries: int, directory_bytes: int) -> bytes:
+    """Only an end record, in the 64-bit form that can announce anything."""
+    end_64 = struct.pack(
+        "<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, n_entries, n_entries, directory_bytes, 0
+    )
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, 4, 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    return b"PK\x03\x04" + end_64 + locator + end
+
+
+def bad_uploads() -> list[BadUpload]:
+    """Every kind of bad file; what is wrong with a request itself is the API's to test."""
+    return [*_bad_files(), *_bad_headers(), *_bad_names(), *_bad_signals(), *_bad_zips()]
+
+
+def _with(content: bytes) -> dict[str, bytes]:
+    return good_record() | {"rec.hea": content}
+
+
+def _bad_files() -> list[BadUpload]:
+    good = good_record()
+    short = good | {"rec.dat": good["rec.dat"][:-400]}
+    two = good | good_record("other")
+    other = {"rec.hea": good["rec.hea"], "rec.mp3": good["rec.dat"]}
+    latin, at = good["rec.hea"] + b"# Ren\xe9\n", len(good["rec.hea"]) + 5
+    cut = {"rec.zip": zipped(good)[:-200]}
+    return [
+        BadUpload("no file", {}, 400, "no file"),
+        BadUpload("empty file", {"rec.hea": b""}, 400, "empty file: rec.hea"),
+        BadUpload("empty data", good | {"rec.dat": b""}, 400, "empty file: rec.dat"),
+        BadUpload("a picture", {"rec.png": b"\x89PNG\r\n\x1a\n" + bytes(64)}, 415, "WFDB"),
+        BadUpload("text", {"notes.txt": b"the patient felt well\n"}, 415, "notes.txt"),
+        BadUpload("wrong extension", other, 400, "line 2: the signal file rec.dat was not sent"),
+        BadUpload("header without data", {"rec.hea": good["rec.hea"]}, 400, "rec.dat was not sent"),
+        BadUpload("data without header", {"rec.dat": good["rec.dat"]}, 400, "without a header"),
+        BadUpload("data too short", short, 400, "rec.dat is shorter than rec.hea says"),
+        BadUpload("two records", two, 422, "2 records here (other, rec)"),
+        BadUpload("header not UTF-8", _with(latin), 400, f"0xe9 at offset {at}"),
+        BadUpload("damaged annotations", good | {"rec.atr": b"\x01\x04\x02"}, 400, "rec.atr"),
+        BadUpload("archive cut off", cut, 400, "rec.zip"),
+        BadUpload("binary header", _with(bytes(range(1, 128)) * 3), 400, "rec.hea"),
+    ]  # fmt: skip
+
+
+def _bad_headers() -> list[BadUpload]:
+    many = header(n_signals=10_000, leads=("I",) * 10_000)
+    return [
+        BadUpload("comments only", _with(b"# nothing\n"), 400, "no record line"),
+        BadUpload("no such field", _with(b"rec two 360 3600\n"), 400, "line 1: expected the nu"),
+        BadUpload("too few lines", _with(header(n_signals=3)), 400, "3 signal lines announced, 2 "),
+        BadUpload("10^9 samples", _with(header(n_samples=10**9)), 413, "1,000,000,000 samples"),
+        BadUpload("10^15 samples", _with(header(n_samples=10**15 - 1)), 413, "at most"),
+        BadUpload("10^40 samples", _with(header(n_samples=10**40)), 400, "number of samples"),
+        BadUpload("-5 samples", _with(header(n_samples=-5)), 400, "number of samples, found '-5'"),
+        BadUpload("0 leads", _with(header(n_signals=0, leads=())), 422, "announces no signal"),
+        BadUpload("10,000 leads", _with(many), 413, "10000 signals announced, at most 64"),
+        BadUpload("negative rate", _with(header(rate=-360)), 422, "above 0 Hz, found -360"),
+        BadUpload("zero rate", _with(header(rate=0)), 422, "above 0 Hz, found 0"),
+        BadUpload("rate NaN", _with(header(rate="nan")), 400, "sampling rate in Hz, found 'nan'"),
+        BadUpload("rate 10^300", _with(header(rate="1e300")), 422, "1e+300 Hz"),
+        BadUpload("rate 0.001", _with(header(rate="0.001")), 422, "0.001 Hz"),
+        BadUpload("gain 0", _with(header(gain="0(0)/mV")), 422, "line 2: a gain of 0"),
+        BadUpload("gain 1e-300", _with(header(gain="1e-300/mV")), 422, "not credible"),
+        BadUpload("gain in words", _with(header(gain="lots")), 400, "expected a gain"),
+        BadUpload("unknown storage", _with(header(storage=213)), 400, "storage format 213"),
+        BadUpload("10^6 samples a frame", _with(header(storage="16x999999")), 422, "3.6e+08 Hz"),
+        BadUpload("offset beyond the end", _with(header(storage="16+999999999")), 400, "hold 0"),
+    ]  # fmt: skip
+
+
+def _bad_names() -> list[BadUpload]:
+    names = (
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..\\..\\etc\\passwd",
+        "C:\\windows\\win.ini",
+        "http://127.0.0.1:9/rec.dat",
+        "s3://bucket/rec.dat",
+        "file:///etc/passwd",
+        "..",
+    )
+    signals = [
+        BadUpload(f"signal file {n}", _with(header(file=n)), 400, "line 2: '") for n in names
+    ]
+    segments = [
+        BadUpload(
+            f"segment {n}",
+            good_record() | {"all.hea": f"all/2 2 360 7200\n{n} 3600\nrec 3600\n".encode()},
+            400,
+            "all.hea, line 2: '",
+        )
+        for n in ("../../etc/passwd", "/etc/passwd", "http://127.0.0.1:9/rec")
+    ]
+    circle = {"a.hea": b"a/1 2 360 3600\nb 3600\n", "b.hea": b"b/1 2 360 3600\na 3600\n"}
+    deep = circle | {"c.hea": b"c/1 2 360 3600\na 3600\n"}
+    return [
+        *signals,
+        *segments,
+        BadUpload("segments in a circle", circle, 400, "is a segment of another"),
+        BadUpload("segments of segments", deep, 400, "segment a has segments itself"),
+    ]
+
+
+def _bad_signals() -> list[BadUpload]:
+    good = good_record()
+    missing, flat = np.full((N_SAMPLES, 2), -32768, "<i2"), np.full((N_SAMPLES, 2), 7, "<i2")
+    brief = {"rec.hea": header(n_samples=180), "rec.dat": made_ecg(180).tobytes()}
+    return [
+        BadUpload("NaN only", good | {"rec.dat": missing.tobytes()}, 422, "all are missing"),
+        BadUpload("flat", good | {"rec.dat": flat.tobytes()}, 422, "MLII is flat"),
+        BadUpload("0.5 s", brief, 422, "lasts 0.5 s"),
+        BadUpload("pressure only", _with(header(gain="200/mmHg")), 422, "no ECG lead"),
+    ]
+
+
+def _bad_zips() -> list[BadUpload]:
+    good = good_record()
+    up, root = zipped({"../rec.hea": header()}), zipped({"/etc/rec.hea": header()})
+    two = good | {"rec.zip": zipped(good)}
+    return [
+        BadUpload("zip leads out", {"r.zip": up}, 400, "leads out of the archive"),
+        BadUpload("zip from the root", {"r.zip": root}, 400, "leads out of the archive"),
+        BadUpload("zip bomb", {"r.zip": zip_bomb()}, 413, "more than 100 times"),
+        BadUpload("zip of zips", {"r.zip": zipped({"rec.zip": zipped(good)})}, 400, "inside of"),
+        BadUpload("zip with a link", {"r.zip": zip_with_link()}, 400, "rec.dat is a link"),
+        BadUpload("zip, same name twice", {"r.zip": zip_with_repeated_name()}, 400, "rec.hea"),
+        BadUpload("zip with password", {"r.zip": zip_encrypted()}, 400, "encrypted"),
+        BadUpload("zip of many", {"r.zip": zip_of_many()}, 413, "10,001 files"),
+        BadUpload("zip claims much", {"r.zip": zip_that_claims(2**40, 2**46)}, 413, "lists"),
+        BadUpload("empty zip", {"r.zip": zipped({})}, 400, "without a file"),
+        BadUpload("zip of text", {"r.zip": zipped({"a.txt": b"hello"})}, 415, "a.txt"),
+        BadUpload("zip and files", two, 400, "send the archive alone"),
+        BadUpload("two records in a zip", {"r.zip": zipped(good | good_record("b"))}, 422, "2 rec"),
+    ]
