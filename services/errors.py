@@ -1,14 +1,14 @@
 """Every error that Ectopy raises on purpose, each able to say itself as an RFC 9457 problem object.
 
 EctopyError
-|-- MalformedInput (400)          bytes that are not what they claim to be; names the file, line or field
+|-- MalformedInput (400)          bytes that are not what they claim; names file, line or field
 |-- NotAuthenticated (401)        no key, or one that is unknown, expired or revoked
 |-- NotPermitted (403)            a caller who may not do this
 |-- NotFound (404)                no such record, prediction, model ...
 |-- StateConflict (409)           the resource is in a state that does not allow this
 |-- TooLarge (413)                a file, a record or a declared size beyond the limit
 |-- UnknownFormat (415)           no reader recognises the content
-|-- UnusableInput (422)           read and understood, but not usable (too short, NaN only, wrong leads)
+|-- UnusableInput (422)           understood, but not usable (too short, NaN only, wrong leads)
 |-- RateLimited (429)             too many requests; says when to come back
 |-- Unavailable (503)             a model or a part of the system is not there; says what to do
 `-- Cancelled (not an HTTP error) work stopped because its owner asked for it

@@ -11,11 +11,20 @@ _LENGTH = 26
 
 
 def new_id(prefix: str) -> str:
-    """`prefix_` and 26 characters: 48 bits of milliseconds since 1970, then 80 random bits (a ULID).
+    """`prefix_` and a ULID: 48 bits of milliseconds since 1970, then 80 random bits.
 
     Ids sort by their time of making, to the millisecond.
     """
-    value = (time.time_ns() // 1_000_000) << _RANDOM_BITS | int.from_bytes(os.urandom(10))
+    return _id(prefix, time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10)))
+
+
+def id_at(prefix: str, seconds: float) -> str:
+    """The smallest id of that moment (seconds since 1970): ids made earlier sort before it."""
+    return _id(prefix, int(seconds * 1000), 0)
+
+
+def _id(prefix: str, milliseconds: int, random: int) -> str:
+    value = milliseconds << _RANDOM_BITS | random
     digits = []
     for _ in range(_LENGTH):
         value, digit = divmod(value, 32)

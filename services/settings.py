@@ -22,11 +22,13 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ECTOPY_", env_file=".env", extra="ignore")
 
     data_dir: Path = Field(
-        Path("data"), description="folder of everything that must survive: records, models, database"
+        Path("data"),
+        description="folder of everything that must survive: records, models, database",
     )
 
     database_url: str = Field(
-        "postgresql+psycopg://ectopy@127.0.0.1:5432/ectopy", description="SQLAlchemy URL of Postgres"
+        "postgresql+psycopg://ectopy@127.0.0.1:5432/ectopy",
+        description="SQLAlchemy URL of Postgres",
     )
     database_password_file: Path | None = Field(
         None, description="file with the database password, where the URL holds none"
@@ -76,7 +78,9 @@ class Settings(BaseSettings):
         8, gt=0, description="loaded model versions a worker keeps; least recently used goes first"
     )
 
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least shown")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="least shown"
+    )
     log_format: Literal["json", "console"] = Field("console", description="json for collectors")
 
     @property

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from sqlalchemy.engine import make_url
 
+from ectopy.commands.migrate import bring_up
 from ectopy.serve import ports
 from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
 from ectopy.serve.programs import Api, Worker, environment_of_programs, threads
 from ectopy.serve.session import Session
-from services.db.migrate import upgrade
 from services.settings import Settings
 
 
@@ -37,7 +37,7 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
         folder, settings, postgres=postgres, valkey=valkey, api_port=port
     )
     session.say("bringing the database up to date")
-    upgrade(make_url(postgres.url))
+    bring_up(make_url(postgres.url))
     session.say("starting the API and the worker")
     session.start(Worker(folder, threads(settings), environment, reload))
     api = Api(folder, host, port, environment, reload)

@@ -1,0 +1,94 @@
+"""Any error -> application/problem+json; nothing of the inside leaves the service."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from services.errors import PROBLEM_BASE, EctopyError, RateLimited, Unavailable
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+_TITLES = {
+    400: ("malformed-input", "Malformed input"),
+    404: ("not-found", "Not found"),
+    405: ("method-not-allowed", "Method not allowed"),
+    413: ("too-large", "Too large"),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Registers a handler for every kind of error."""
+    app.add_exception_handler(EctopyError, _deliberate)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _database_away)
+    app.add_exception_handler(PoolTimeout, _database_away)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem_response(problem: dict[str, Any], headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        orjson.dumps(problem), status_code=problem["status"], headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+def _deliberate(_: Request, error: Exception) -> Response:
+    if not isinstance(error, EctopyError):
+        raise error
+    headers = {}
+    if isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = "5"
+    return problem_response(error.problem(), headers)
+
+
+def _invalid(_: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    found = [{"loc": list(e["loc"]), "msg": str(e["msg"])} for e in error.errors()]
+    where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
+    return problem_response(
+        {
+            "type": PROBLEM_BASE + "invalid-request",
+            "title": "The request does not validate",
+            "status": 422,
+            "detail": where,
+            "errors": found,
+        }
+    )
+
+
+def _http(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    slug, title = _TITLES.get(error.status_code, ("http-error", str(error.detail)))
+    return problem_response(
+        {
+            "type": PROBLEM_BASE + slug,
+            "title": title,
+            "status": error.status_code,
+            "detail": str(error.detail),
+        },
+        dict(error.headers or {}),
+    )
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    log.warning("database.away", path=request.url.path, reason=type(error).__name__)
+    away = Unavailable("the database does not answer; nothing was changed, try again in a moment")
+    return problem_response(away.problem(), {"Retry-After": "5"})
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request.crashed", path=request.url.path, exc_info=error)
+    return problem_response(EctopyError("an internal error; see the log of the service").problem())

@@ -1,0 +1,43 @@
+"""Makes the ASGI app: middleware, error handlers, routers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import errors
+from api.middleware import BodyLimit, LocalClientsOnly, Measured
+from api.openapi import describe
+from api.routers import models, operations, predict, predictions, records
+from api.state import state_for
+from services.access.clients import networks
+from services.settings import Settings
+from services.telemetry import configure_logging
+from services.version import code_version
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The app; settings from the environment unless given."""
+    settings = settings or Settings()
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    app = FastAPI(title="Ectopy", version=code_version(), lifespan=_lifespan)
+    app.state.ectopy = state_for(settings)
+    app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
+    app.add_middleware(Measured)
+    app.add_middleware(LocalClientsOnly, allowed=networks(settings.allowed_clients))
+    errors.install(app)
+    for room in (records, predictions, predict, models, operations):
+        app.include_router(room.router)
+    describe(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    state = app.state.ectopy
+    state.waiter.start()
+    yield
+    await state.waiter.stop()
+    state.engine.dispose()

@@ -1,0 +1,93 @@
+"""What surrounds every request: who may call, how much may be sent, what is measured."""
+
+from __future__ import annotations
+
+import time
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import problem_response
+from services import telemetry
+from services.access.clients import IPNetwork, may_call
+from services.errors import NotPermitted, TooLarge
+
+
+class LocalClientsOnly:
+    """Without keys the service answers this machine, and networks that a setting names."""
+
+    def __init__(self, app: ASGIApp, *, allowed: tuple[IPNetwork, ...]) -> None:
+        self._app, self._allowed = app, allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            client = scope.get("client")
+            if not may_call(client[0] if client else None, self._allowed):
+                refused = NotPermitted(
+                    "no API keys are configured, so only this machine may call; networks may be "
+                    "allowed with ECTOPY_ALLOWED_CLIENTS"
+                )
+                await problem_response(refused.problem())(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body that says it is too large before it is sent, and one that turns out so."""
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > self._max_bytes:
+            answer = problem_response(
+                TooLarge(self._detail()).problem(), headers={"Connection": "close"}
+            )
+            await answer(scope, receive, send)
+            return
+        received = 0
+
+        async def counted() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._max_bytes:
+                raise HTTPException(413, self._detail())
+            return message
+
+        await self._app(scope, counted, send)
+
+    def _detail(self) -> str:
+        return f"a request may have at most {self._max_bytes:,} bytes (ECTOPY_MAX_UPLOAD_BYTES)"
+
+
+class Measured:
+    """Counts and times every answer by its route, never by an id in it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            method = scope["method"] if route != "unknown" else "any"
+            telemetry.REQUESTS.labels(method, route, str(status)).inc()
+            telemetry.REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)

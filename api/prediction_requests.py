@@ -1,0 +1,141 @@
+"""Creating a prediction and answering for it: 200 within the wait, else 202 and where to look."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from fastapi import Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.answers import json_answer
+from api.record_upload import added, with_files
+from api.schemas.predictions import prediction_json
+from api.state import ApiState
+from api.uploads import RecordForm, received
+from services.access.idempotency import IdempotentRequest, earlier_resource
+from services.errors import StateConflict
+from services.jobs import dispatch
+from services.jobs.states import ENDED
+from services.predictions import service as predictions
+from services.predictions.row import PredictionRow
+from services.predictions.service import PredictionRequest
+from services.records import service as records
+from services.storage.factory import workspace
+
+
+def of_stored_record(
+    state: ApiState, request: PredictionRequest, record_id: str, idempotent: IdempotentRequest
+) -> PredictionRow:
+    """A prediction of a record that is here."""
+
+    def make(session: Session, prediction_id: str) -> PredictionRow:
+        record = records.get_kept_while_used(session, record_id)
+        return predictions.create(session, request, record, prediction_id=prediction_id)
+
+    body = [record_id, request.task, request.model, request.options]
+    with state.sessions() as session:
+        row = _made_once(session, idempotent.with_body(body), make)
+        session.commit()
+        _sent(state, session, row)
+        return row
+
+
+def of_stored_records(
+    state: ApiState,
+    request: PredictionRequest,
+    record_ids: list[str],
+    idempotent: IdempotentRequest,
+) -> PredictionRow:
+    """One prediction job over many records that are here."""
+
+    def make(session: Session, prediction_id: str) -> PredictionRow:
+        found = records.get_all(session, record_ids)
+        return predictions.create_batch(session, request, found, prediction_id=prediction_id)
+
+    body = [record_ids, request.task, request.model, request.options]
+    with state.sessions() as session:
+        row = _made_once(session, idempotent.with_body(body), make)
+        session.commit()
+        _sent(state, session, row)
+        return row
+
+
+def of_upload(
+    state: ApiState, request: PredictionRequest, form: RecordForm, idempotent: IdempotentRequest
+) -> PredictionRow:
+    """Record and prediction in one transaction: nothing is kept of what cannot be predicted."""
+    with workspace(state.settings) as folder:
+        upload = received(form, Path(folder))
+        record_id = records.new_record_id()
+
+        def make(session: Session, prediction_id: str) -> PredictionRow:
+            record, _ = added(session, state, upload, record_id)
+            return predictions.create(session, request, record, prediction_id=prediction_id)
+
+        body = [upload.sha256, form.fields(), request.task, request.model, request.options]
+        once = idempotent.with_body(body)
+        row = with_files(state, record_id, lambda session: _made_once(session, once, make))
+    with state.sessions() as session:
+        _sent(state, session, row)
+    return row
+
+
+async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> Response:
+    """200 with the result when the job ends within the wait, else 202 with Location."""
+
+    async def look() -> dict[str, Any] | None:
+        return await run_in_threadpool(_view_if_ended, state, row.id)
+
+    ended = None
+    if wait_s is not None and wait_s > 0:
+        ended = await state.waiter.until(row.job_id, look, seconds=wait_s)
+    headers = {"Location": f"/v1/predictions/{row.id}"}
+    if wait_s is not None:
+        headers["Preference-Applied"] = f"wait={wait_s:g}"
+    if ended is not None:
+        return json_answer(ended, headers=headers)
+    return json_answer(await run_in_threadpool(_view, state, row.id), status=202, headers=headers)
+
+
+def _made_once(
+    session: Session,
+    idempotent: IdempotentRequest,
+    make: Callable[[Session, str], PredictionRow],
+) -> PredictionRow:
+    prediction_id = predictions.new_prediction_id()
+    earlier = earlier_resource(session, idempotent, prediction_id)
+    if earlier is None:
+        return make(session, prediction_id)
+    row = predictions.find(session, earlier)
+    if row is None:
+        raise StateConflict("the prediction that this Idempotency-Key made was removed")
+    return row
+
+
+def _sent(state: ApiState, session: Session, row: PredictionRow) -> None:
+    if row.job.sent_at is None and row.job.finished_at is None:
+        dispatch.send(session, state.dispatcher, row.job)
+
+
+def _view_if_ended(state: ApiState, prediction_id: str) -> dict[str, Any] | None:
+    with state.sessions() as session:
+        row = predictions.get(session, prediction_id)
+        if row.job.status not in ENDED:
+            return None
+        return _json(session, row)
+
+
+def _view(state: ApiState, prediction_id: str) -> dict[str, Any]:
+    with state.sessions() as session:
+        return _json(session, predictions.get(session, prediction_id))
+
+
+def _json(session: Session, row: PredictionRow) -> dict[str, Any]:
+    return prediction_json(
+        row,
+        record_id=predictions.record_id(session, row),
+        result=predictions.result(session, row),
+    )

@@ -1,0 +1,76 @@
+"""An upload becomes a stored record, alone or with the prediction that was asked along with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from api.state import ApiState
+from api.uploads import RecordForm, received
+from services.access.idempotency import IdempotentRequest, earlier_resource, settle_on
+from services.errors import StateConflict
+from services.records import service as records
+from services.records.row import RecordRow
+from services.records.service import Upload
+from services.storage.factory import workspace
+
+Made = TypeVar("Made")
+
+
+def stored_record(
+    state: ApiState, form: RecordForm, idempotent: IdempotentRequest
+) -> tuple[RecordRow, bool]:
+    """The record of these files and whether this request made it."""
+    with workspace(state.settings) as folder:
+        upload = received(form, Path(folder))
+        request = idempotent.with_body([upload.sha256, form.fields()])
+        record_id = records.new_record_id()
+
+        def store(session: Session) -> tuple[RecordRow, bool]:
+            earlier = earlier_resource(session, request, record_id)
+            if earlier is not None:
+                return _still_there(records.find(session, earlier)), False
+            row, created = added(session, state, upload, record_id)
+            if not created:
+                settle_on(session, request, row.id)
+            return row, created
+
+        return with_files(state, record_id, store)
+
+
+def added(
+    session: Session, state: ApiState, upload: Upload, record_id: str
+) -> tuple[RecordRow, bool]:
+    return records.add(
+        session,
+        state.store,
+        upload,
+        record_id=record_id,
+        limits=records.limits_of(state.settings),
+    )
+
+
+def with_files(state: ApiState, record_id: str, action: Callable[[Session], Made]) -> Made:
+    """One transaction that may put files for `record_id`; they go again when it fails.
+
+    Only a commit that fails leaves them: it may have succeeded although its answer was lost. If it
+    did not, upkeep finds files without a row and removes them.
+    """
+    with state.sessions() as session:
+        try:
+            made = action(session)
+        except BaseException:
+            session.rollback()
+            records.discard_files(state.store, record_id)
+            raise
+        session.commit()
+        return made
+
+
+def _still_there(row: RecordRow | None) -> RecordRow:
+    if row is None:
+        raise StateConflict("the record that this Idempotency-Key made was removed")
+    return row

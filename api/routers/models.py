@@ -1,0 +1,77 @@
+"""Models: which there are, what each version is, which one answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+
+from api.answers import json_answer
+from api.dependencies import ReadSession, State
+from api.pagination import Paging, listing, split
+from api.schemas.models import ModelList, ModelOut, ModelVersionList, ModelVersionOut
+from api.schemas.problems import problems
+from services.registry import service as registry
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
+
+
+@router.get("", response_model=ModelList, responses=problems(400), summary="List models, by name")
+def list_models(session: ReadSession, paging: Paging) -> Response:
+    rows = registry.page(session, after_name=paging.after or "", limit=paging.limit + 1)
+    shown, more = split(rows, paging.limit)
+    data = [ModelOut.of(row, count).model_dump() for row, count in shown]
+    return json_answer(listing(data, last_id=shown[-1][0].name if shown else None, more=more))
+
+
+@router.get(
+    "/{name}/versions",
+    response_model=ModelVersionList,
+    responses=problems(404),
+    summary="A model's versions, newest first",
+)
+def list_versions(name: str, session: ReadSession) -> Response:
+    model = registry.model(session, name)
+    rows = registry.versions(session, name)
+    data = [ModelVersionOut.of(row, model.promoted_version).model_dump() for row in rows]
+    return json_answer(listing(data, last_id=None, more=False))
+
+
+@router.get(
+    "/{name}/versions/{number}",
+    response_model=ModelVersionOut,
+    responses=problems(404),
+    summary="One version with its card",
+)
+def get_version(name: str, number: Number, session: ReadSession) -> Response:
+    promoted = registry.model(session, name).promoted_version
+    row = registry.version(session, name, number)
+    return json_answer(ModelVersionOut.of(row, promoted).model_dump())
+
+
+@router.post(
+    "/{name}/versions/{number}/promote",
+    response_model=ModelOut,
+    responses=problems(404),
+    summary="Make a version the one that answers when none is named",
+)
+def promote(name: str, number: Number, state: State) -> Response:
+    with state.sessions.begin() as session:
+        model = registry.promote(session, name, number)
+        body = ModelOut.of(model, len(registry.versions(session, name)))
+    return json_answer(body.model_dump())
+
+
+@router.post(
+    "/{name}/rollback",
+    response_model=ModelOut,
+    responses=problems(404, 409),
+    summary="Back to the version that answered before",
+)
+def rollback(name: str, state: State) -> Response:
+    with state.sessions.begin() as session:
+        model = registry.rollback(session, name)
+        body = ModelOut.of(model, len(registry.versions(session, name)))
+    return json_answer(body.model_dump())

@@ -1,0 +1,120 @@
+"""Is it alive, is it ready, what does it do, and the way in for a browser."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+import redis
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from api import measurements
+from api.answers import json_answer
+from api.dependencies import ReadSession, State
+from api.schemas.operations import Health, Readiness, SystemOut
+from api.state import ApiState
+from services.db.session import SessionFactory
+from services.jobs import presence
+from services.version import code_version
+
+router = APIRouter(tags=["operations"])
+
+BROKER_TIMEOUT_S = 2.0
+
+
+@router.get("/healthz", response_model=Health, summary="The process lives")
+async def healthz() -> Response:
+    return json_answer({"status": "ok"})
+
+
+@router.get(
+    "/readyz",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "names what does not answer"}},
+    summary="Database, broker and at least one worker answer",
+)
+def readyz(state: State) -> Response:
+    checks = {"database": _database(state.sessions), "broker": _broker(state)}
+    checks["worker"] = (
+        _worker(state.sessions) if checks["database"] == "ok" else "unknown: no database"
+    )
+    ready = all(answer == "ok" for answer in checks.values())
+    body = {"status": "ready" if ready else "not ready", "checks": checks}
+    return json_answer(body, status=200 if ready else 503)
+
+
+@router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+def metrics(session: ReadSession) -> Response:
+    measurements.refresh(session)
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/system", response_model=SystemOut, summary="Version, workers, devices, queues")
+def system(session: ReadSession, state: State) -> Response:
+    workers = [
+        {
+            "name": worker.name,
+            "queues": worker.queues,
+            "device": worker.device,
+            "version": worker.version,
+            "started_at": worker.started_at,
+            "seen_at": worker.seen_at,
+        }
+        for worker in presence.alive(session)
+    ]
+    return json_answer(
+        {
+            "version": code_version(),
+            "workers": workers,
+            "queues": measurements.queue_lengths(session),
+            "limits": {
+                "max_upload_bytes": state.settings.max_upload_bytes,
+                "max_record_values": state.settings.max_record_values,
+                "max_leads": state.settings.max_leads,
+                "min_record_s": state.settings.min_record_s,
+            },
+        }
+    )
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> Response:
+    return Response(_PAGE, media_type="text/html; charset=utf-8")
+
+
+_PAGE = (files("api") / "web" / "index.html").read_bytes()
+
+
+def _database(sessions: SessionFactory) -> str:
+    try:
+        with sessions() as session:
+            session.connection()
+    except (DBAPIError, PoolTimeout):
+        return "does not answer"
+    return "ok"
+
+
+def _worker(sessions: SessionFactory) -> str:
+    try:
+        with sessions() as session:
+            return "ok" if presence.alive(session) else "none was heard of lately"
+    except (DBAPIError, PoolTimeout):
+        return "unknown: no database"
+
+
+def _broker(state: ApiState) -> str:
+    client: Any = redis.Redis.from_url(
+        state.settings.broker,
+        socket_timeout=BROKER_TIMEOUT_S,
+        socket_connect_timeout=BROKER_TIMEOUT_S,
+    )
+    try:
+        client.ping()
+    except (redis.RedisError, OSError):
+        return "does not answer"
+    finally:
+        client.close()
+    return "ok"

@@ -1,0 +1,130 @@
+"""What is sent and received about predictions."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.predictions.row import PredictionRow
+from services.predictions.service import PredictionRequest
+
+TaskName = Literal["beats", "afib-5y"]
+StatusName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+MODEL_HELP = "`name` or `name@version`; without it the promoted one answers"
+
+_BEAT = {
+    "sample": 126,
+    "time_s": 0.35,
+    "label": "V",
+    "probability": 0.98,
+    "probabilities": {"N": 0.01, "S": 0.0, "V": 0.98, "F": 0.01, "Q": 0.0},
+    "unreadable": False,
+}
+PREDICTION_EXAMPLE: dict[str, Any] = {
+    "id": "pred_01kb2v3f7m2k9d4q8t6x0z1c5e",
+    "record_id": "rec_01kb2v3f7m2k9d4q8t6x0z1c5e",
+    "task": "beats",
+    "status": "succeeded",
+    "progress": 1.0,
+    "model": {"name": "ecgbert-beats", "version": 1},
+    "result": {
+        "sampling_rate_hz": 360.0,
+        "leads_used": ["MLII"],
+        "beats": [_BEAT],
+        "counts": {"N": 0, "S": 0, "V": 1, "F": 0, "Q": 0},
+        "mean_heart_rate_bpm": 74.2,
+        "unreadable_beats": 0,
+        "notes": [],
+    },
+    "error": None,
+    "created_at": "2026-03-01T09:30:00Z",
+    "started_at": "2026-03-01T09:30:00Z",
+    "finished_at": "2026-03-01T09:30:01Z",
+}
+
+
+class PredictionIn(BaseModel):
+    """What to predict for one stored record."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"record_id": "rec_01kb2v3f7m2k9d4q8t6x0z1c5e", "task": "beats"}]
+        },
+    )
+
+    record_id: str = Field(max_length=100)
+    task: TaskName
+    model: str | None = Field(None, max_length=120, description=MODEL_HELP)
+    options: dict[str, Any] = Field(default_factory=dict, description="of the model")
+
+    def request(self) -> PredictionRequest:
+        return PredictionRequest(self.task, self.model, self.options)
+
+
+class BatchIn(BaseModel):
+    """What to predict for many stored records."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"record_ids": ["rec_01kb2v3f7m2k9d4q8t6x0z1c5e"], "task": "beats"}]
+        },
+    )
+
+    record_ids: list[str] = Field(min_length=1, max_length=10_000)
+    task: TaskName
+    model: str | None = Field(None, max_length=120, description=MODEL_HELP)
+    options: dict[str, Any] = Field(default_factory=dict, description="of the model")
+
+    def request(self) -> PredictionRequest:
+        return PredictionRequest(self.task, self.model, self.options)
+
+
+class ModelReference(BaseModel):
+    name: str
+    version: int
+
+
+class PredictionOut(BaseModel):
+    """A prediction; `result` by task as in the example."""
+
+    model_config = ConfigDict(json_schema_extra={"example": PREDICTION_EXAMPLE})
+
+    id: str
+    record_id: str | None
+    task: TaskName
+    status: StatusName
+    progress: float = Field(ge=0, le=1)
+    model: ModelReference
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class PredictionList(BaseModel):
+    data: list[PredictionOut]
+    next_cursor: str | None
+
+
+def prediction_json(
+    row: PredictionRow, *, record_id: str | None, result: dict[str, Any] | None
+) -> dict[str, Any]:
+    """PredictionOut as plain data: large results are not validated a second time on their way."""
+    return {
+        "id": row.id,
+        "record_id": record_id,
+        "task": row.task,
+        "status": row.job.status,
+        "progress": row.job.progress,
+        "model": {"name": row.model_name, "version": row.model_version},
+        "result": result,
+        "error": row.job.error,
+        "created_at": row.created_at,
+        "started_at": row.job.started_at,
+        "finished_at": row.job.finished_at,
+    }

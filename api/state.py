@@ -1,0 +1,36 @@
+"""What the API process holds: made once, passed to endpoints by dependencies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from api.waiting import JobWaiter
+from services.db.session import SessionFactory, engine_for, session_factory
+from services.jobs.dispatch import CeleryDispatcher, Dispatcher
+from services.settings import Settings
+from services.storage.base import Store
+from services.storage.factory import store_for
+
+
+@dataclass
+class ApiState:
+    settings: Settings
+    engine: Engine
+    sessions: SessionFactory
+    store: Store
+    dispatcher: Dispatcher
+    waiter: JobWaiter
+
+
+def state_for(settings: Settings) -> ApiState:
+    engine = engine_for(settings.database, pool_size=20)
+    return ApiState(
+        settings=settings,
+        engine=engine,
+        sessions=session_factory(engine),
+        store=store_for(settings),
+        dispatcher=CeleryDispatcher(settings.broker),
+        waiter=JobWaiter(settings.database),
+    )

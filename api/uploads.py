@@ -1,0 +1,108 @@
+"""Multipart parts -> files of our own in a private folder, with their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+from fastapi import Depends, File, Form, UploadFile
+
+from services.ecg.readers.base import ReadHints, SourceFile
+from services.errors import UnusableInput
+from services.records.service import Upload, content_sha256
+
+COPY_BYTES = 1024 * 1024
+MAX_NAME = 200
+MAX_FILE_NAME = 1000
+
+
+@dataclass(frozen=True)
+class RecordForm:
+    """The multipart form of a record, as it came."""
+
+    files: Sequence[UploadFile]
+    name: str | None
+    patient_id: str | None
+    sampling_rate_hz: float | None
+    units: str | None
+    leads: str | None
+
+    def fields(self) -> dict[str, object]:
+        """What the client says beside the files: part of what makes two requests the same."""
+        return {
+            "name": self.name,
+            "patient_id": self.patient_id,
+            "sampling_rate_hz": self.sampling_rate_hz,
+            "units": self.units,
+            "leads": self.leads,
+        }
+
+
+def record_form(
+    file: Annotated[
+        list[UploadFile],
+        File(description="the files of one record: `.hea` + `.dat` (+ `.atr`), or one `.zip`"),
+    ],
+    name: Annotated[str | None, Form(max_length=MAX_NAME, description="instead of its own")] = None,
+    patient_id: Annotated[str | None, Form(max_length=MAX_NAME, description="a pseudonym")] = None,
+    sampling_rate_hz: Annotated[
+        float | None, Form(gt=0, le=100_000, description="for formats that carry none")
+    ] = None,
+    units: Annotated[str | None, Form(max_length=20, description="the same, e.g. mV, uV")] = None,
+    leads: Annotated[
+        str | None, Form(max_length=1000, description="the same: names, comma-separated")
+    ] = None,
+) -> RecordForm:
+    return RecordForm(file, name, patient_id, sampling_rate_hz, units, leads)
+
+
+UploadedRecord = Annotated[RecordForm, Depends(record_form)]
+
+
+def received(form: RecordForm, workspace: Path) -> Upload:
+    """The form's files copied to `workspace`, under names of our own, hashed on the way."""
+    _check(form)
+    incoming, work = workspace / "incoming", workspace / "work"
+    incoming.mkdir()
+    work.mkdir()
+    sources, digests = [], []
+    for number, part in enumerate(form.files):
+        source = SourceFile(part.filename or f"file-{number}", incoming / str(number))
+        digests.append((source.plain_name, _copied(part.file, source.path)))
+        sources.append(source)
+    leads = tuple(part.strip() for part in form.leads.split(",")) if form.leads else None
+    return Upload(
+        sources=sources,
+        sha256=content_sha256(digests),
+        workspace=work,
+        patient_id=form.patient_id or None,
+        hints=ReadHints(
+            name=form.name or None,
+            sampling_rate_hz=form.sampling_rate_hz,
+            units=form.units or None,
+            leads=leads,
+        ),
+    )
+
+
+def _check(form: RecordForm) -> None:
+    for text in (form.name, form.patient_id, form.units, form.leads):
+        if text is not None and not text.isprintable():
+            raise UnusableInput("form fields must be printable text")
+    if any(len(part.filename or "") > MAX_FILE_NAME for part in form.files):
+        raise UnusableInput(f"a file name has more than {MAX_FILE_NAME} characters")
+    if form.sampling_rate_hz is not None and not math.isfinite(form.sampling_rate_hz):
+        raise UnusableInput("sampling_rate_hz must be a finite number")
+
+
+def _copied(part: BinaryIO, target: Path) -> str:
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        while chunk := part.read(COPY_BYTES):
+            digest.update(chunk)
+            file.write(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,112 @@
+"""`Prefer: wait=N`: holds an answer until a job ends; and wakes event streams.
+
+One connection listens to Postgres' notifications for the whole process, so that a waiter learns of
+the end within a millisecond of the commit. Where a notification could be lost (the connection
+breaks), a look at the row once a second makes up for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import psycopg
+import structlog
+from fastapi import Header
+from sqlalchemy.engine import URL
+
+from services.errors import MalformedInput
+from services.jobs.lifecycle import CHANNEL
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+MAX_WAIT_S = 60.0
+LOOK_EVERY_S = 1.0
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])")
+_HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])")
+
+
+def preferred_wait_s(
+    prefer: Annotated[
+        str | None,
+        Header(description="`wait=N` (RFC 7240): hold the answer up to N seconds, at most 60."),
+    ] = None,
+) -> float | None:
+    """The seconds that a client wants to wait, at most 60; None when it does not say."""
+    if prefer is None or not _HAS_WAIT.search(prefer):
+        return None
+    match = _WAIT.search(prefer)
+    if match is None:
+        raise MalformedInput("Prefer: wait=N needs a whole number of seconds")
+    return min(float(match[1]), MAX_WAIT_S)
+
+
+class JobWaiter:
+    """Wakes coroutines when a job's row has changed."""
+
+    def __init__(self, url: URL) -> None:
+        self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def until(
+        self, job_id: str, look: Callable[[], Awaitable[T | None]], *, seconds: float
+    ) -> T | None:
+        """What `look` gives once it is not None, looking at each change; None when time is up."""
+        changed = asyncio.Event()
+        self._waiting[job_id].add(changed)
+        deadline = time.monotonic() + seconds
+        try:
+            while True:
+                changed.clear()
+                found = await look()
+                left = deadline - time.monotonic()
+                if found is not None or left <= 0:
+                    return found
+                await _wait_for(changed, min(left, LOOK_EVERY_S))
+        finally:
+            self._forget(job_id, changed)
+
+    def _forget(self, job_id: str, changed: asyncio.Event) -> None:
+        self._waiting[job_id].discard(changed)
+        if not self._waiting[job_id]:
+            del self._waiting[job_id]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_once()
+            except (psycopg.Error, OSError) as error:
+                log.warning("notifications.lost", reason=type(error).__name__)
+            await asyncio.sleep(1.0)
+
+    async def _listen_once(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=5
+        )
+        async with connection:
+            await connection.execute(f"listen {CHANNEL}")
+            async for notification in connection.notifies():
+                for changed in self._waiting.get(notification.payload, ()):
+                    changed.set()
+
+
+async def _wait_for(changed: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(changed.wait(), seconds)
+    except TimeoutError:
+        return

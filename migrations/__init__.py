@@ -1,0 +1,1 @@
+"""Database migrations: small, dated, reversible."""

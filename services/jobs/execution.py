@@ -1,0 +1,131 @@
+"""Runs any job: claim, work, one end. The one place in a worker that catches everything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+from services.db.session import SessionFactory
+from services.errors import Cancelled, EctopyError
+from services.jobs import events, lifecycle
+from services.jobs.lifecycle import JobClaim
+from services.jobs.states import JobStatus
+
+log = structlog.get_logger()
+
+PROGRESS_EVERY_S = 0.25
+DATABASE_PATIENCE_S = 120.0
+
+
+class JobProgress:
+    """Progress over the job's row: written at most a few times a second, cancel asked in memory."""
+
+    def __init__(self, sessions: SessionFactory, claim: JobClaim, stop: threading.Event) -> None:
+        self._sessions, self._claim, self._stop = sessions, claim, stop
+        self._next_write = time.monotonic() + PROGRESS_EVERY_S
+
+    def advance(self, fraction: float, *, stage: str = "") -> None:
+        now = time.monotonic()
+        if now < self._next_write:
+            return
+        self._next_write = now + PROGRESS_EVERY_S
+        with _Tolerant(), self._sessions.begin() as session:
+            lifecycle.set_progress(session, self._claim, min(max(fraction, 0.0), 1.0))
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        with self._sessions.begin() as session:
+            events.append(session, self._claim.job_id, kind, data)
+            lifecycle.wake(session, self._claim.job_id)
+
+    def check_cancelled(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled("cancelled by its owner")
+
+
+class Runner(Protocol):
+    """The work behind one kind of job.
+
+    `run` works and returns what to store; `store` stores it in the transaction that ends the job,
+    so that a result and its `succeeded` are one.
+    """
+
+    def run(self, claim: JobClaim, progress: JobProgress) -> Any: ...
+
+    def store(self, session: Session, claim: JobClaim, outcome: Any) -> None: ...
+
+
+class _Tolerant:
+    """Progress is worth losing; the work is not."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        return kind is not None and issubclass(kind, DBAPIError)
+
+
+def execute(
+    sessions: SessionFactory, claim: JobClaim, runner: Runner, stop: threading.Event
+) -> None:
+    """Runs a claimed job to its end, whatever happens in it."""
+    started = time.perf_counter()
+    progress = JobProgress(sessions, claim, stop)
+    status, error, outcome = JobStatus.SUCCEEDED, None, None
+    try:
+        progress.check_cancelled()
+        outcome = runner.run(claim, progress)
+    except Cancelled:
+        status = JobStatus.CANCELLED
+    except EctopyError as problem:
+        status, error = JobStatus.FAILED, problem.problem()
+    except OperationalError:
+        _put_back(sessions, claim)
+        return
+    except Exception:
+        log.exception("job.crashed", job_id=claim.job_id, kind=claim.kind)
+        status, error = JobStatus.FAILED, EctopyError("an internal error; see the log").problem()
+
+    def end(session: Session) -> bool:
+        if not lifecycle.finish(session, claim, status, error):
+            return False
+        if status == JobStatus.SUCCEEDED:
+            runner.store(session, claim, outcome)
+        return True
+
+    kept = _with_patience(sessions, end)
+    log.info(
+        "job.ended" if kept else "job.claim_lost",
+        job_id=claim.job_id,
+        kind=claim.kind,
+        status=status,
+        attempt=claim.attempt,
+        elapsed_s=round(time.perf_counter() - started, 4),
+    )
+
+
+def _put_back(sessions: SessionFactory, claim: JobClaim) -> None:
+    log.warning("job.put_back", job_id=claim.job_id, reason="the database went away")
+    _with_patience(sessions, lambda session: lifecycle.release(session, claim))
+
+
+def _with_patience(sessions: SessionFactory, action: Callable[[Session], bool]) -> bool:
+    """Carries out a short transaction, waiting out a database that is away for a while.
+
+    The commit may have succeeded although its answer was lost; the second try then finds the claim
+    gone and changes nothing.
+    """
+    deadline = time.monotonic() + DATABASE_PATIENCE_S
+    while True:
+        try:
+            with sessions.begin() as session:
+                return action(session)
+        except OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)

@@ -1,0 +1,235 @@
+"""The only writer of a job's status; each move is a compare-and-set, so only one writer wins.
+
+A running job belongs to one worker under a lease. The worker renews it; when it falls silent the
+lease runs out and the job goes back to the queue. Whoever held it before can no longer end it: the
+number of the attempt is part of the claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Update, select, text, update
+from sqlalchemy.orm import Session
+
+from services import clock, ids
+from services.errors import EctopyError, StateConflict, Unavailable
+from services.jobs import events
+from services.jobs.row import JobRow
+from services.jobs.states import ENDED, JobStatus
+
+CHANNEL = "ectopy_jobs"
+
+
+@dataclass(frozen=True)
+class JobClaim:
+    """The right to run a job once: good as long as no later attempt has begun."""
+
+    job_id: str
+    kind: str
+    resource_id: str
+    worker: str
+    attempt: int
+
+
+def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobRow:
+    """A queued job in this transaction; send it with services.jobs.dispatch after the commit."""
+    job = JobRow(
+        id=ids.new_id("job"),
+        kind=kind,
+        queue=queue,
+        resource_id=resource_id,
+        status=JobStatus.QUEUED,
+        created_at=clock.now(),
+    )
+    session.add(job)
+    session.flush()
+    events.append(session, job.id, "status", {"status": JobStatus.QUEUED})
+    return job
+
+
+def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
+    """Queued -> running for this worker; None when another was faster."""
+    now = clock.now()
+    row = session.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
+        .values(
+            status=JobStatus.RUNNING,
+            worker=worker,
+            attempts=JobRow.attempts + 1,
+            lease_expires_at=now + timedelta(seconds=lease_s),
+            started_at=now,
+            progress=0.0,
+        )
+        .returning(JobRow.kind, JobRow.resource_id, JobRow.attempts)
+    ).first()
+    if row is None:
+        return None
+    _tell(session, job_id, JobStatus.RUNNING)
+    return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts)
+
+
+def renew(session: Session, worker: str, *, lease_s: float) -> None:
+    """Puts off the end of all leases that this worker holds."""
+    session.execute(
+        update(JobRow)
+        .where(JobRow.worker == worker, JobRow.status == JobStatus.RUNNING)
+        .values(lease_expires_at=clock.now() + timedelta(seconds=lease_s))
+    )
+
+
+def asked_to_stop(session: Session, worker: str) -> set[str]:
+    """Ids of this worker's running jobs whose owner has asked to cancel."""
+    query = select(JobRow.id).where(
+        JobRow.worker == worker, JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested
+    )
+    return set(session.scalars(query))
+
+
+def set_progress(session: Session, claim: JobClaim, fraction: float) -> bool:
+    """Records how far the work is; False when the claim is no longer good."""
+    done = session.execute(_held(claim).values(progress=fraction).returning(JobRow.id)).first()
+    if done is not None:
+        wake(session, claim.job_id)
+    return done is not None
+
+
+def finish(
+    session: Session, claim: JobClaim, status: JobStatus, error: dict[str, Any] | None = None
+) -> bool:
+    """Running -> ended; False when the claim is no longer good, and then nothing may be kept."""
+    values: dict[str, Any] = {"status": status, "error": error, "finished_at": clock.now()}
+    if status == JobStatus.SUCCEEDED:
+        values["progress"] = 1.0
+    done = session.execute(
+        _held(claim).values(lease_expires_at=None, **values).returning(JobRow.id)
+    ).first()
+    if done is None:
+        return False
+    _tell(session, claim.job_id, status, error)
+    return True
+
+
+def release(session: Session, claim: JobClaim) -> bool:
+    """Running -> queued for a worker that was told to stop; the attempt does not count."""
+    done = session.execute(
+        _held(claim)
+        .values(
+            status=JobStatus.QUEUED,
+            worker=None,
+            lease_expires_at=None,
+            sent_at=None,
+            attempts=JobRow.attempts - 1,
+        )
+        .returning(JobRow.id)
+    ).first()
+    if done is not None:
+        _tell(session, claim.job_id, JobStatus.QUEUED)
+    return done is not None
+
+
+def cancel(session: Session, job_id: str, *, error: dict[str, Any] | None = None) -> JobStatus:
+    """Cancels a waiting job at once, asks a running one to stop; StateConflict once it ended."""
+    job = session.execute(select(JobRow).where(JobRow.id == job_id).with_for_update()).scalar_one()
+    status = JobStatus(job.status)
+    if status == JobStatus.CANCELLED:
+        return status
+    if status in ENDED:
+        raise StateConflict(f"it has already ended: {status}")
+    if status == JobStatus.QUEUED:
+        job.status, job.finished_at, job.error = JobStatus.CANCELLED, clock.now(), error
+        _tell(session, job_id, JobStatus.CANCELLED, error)
+        return JobStatus.CANCELLED
+    job.cancel_requested = True
+    wake(session, job_id)
+    return status
+
+
+def cancel_now(session: Session, job_ids: Iterable[str], error: EctopyError) -> None:
+    """Ends unfinished jobs whose object is gone; whoever runs one finds its claim void."""
+    statement = (
+        update(JobRow)
+        .where(JobRow.id.in_(list(job_ids)), JobRow.finished_at.is_(None))
+        .values(
+            status=JobStatus.CANCELLED,
+            finished_at=clock.now(),
+            lease_expires_at=None,
+            error=error.problem(),
+        )
+        .returning(JobRow.id)
+    )
+    for job_id in session.scalars(statement).all():
+        _tell(session, job_id, JobStatus.CANCELLED, error.problem())
+
+
+def requeue_silent(session: Session, *, max_attempts: int) -> tuple[list[str], list[str]]:
+    """Jobs whose lease ran out: back to the queue, or failed when started too often.
+
+    Returns (ids to send again, ids given up).
+    """
+    query = (
+        select(JobRow)
+        .where(JobRow.status == JobStatus.RUNNING, JobRow.lease_expires_at < clock.now())
+        .with_for_update(skip_locked=True)
+    )
+    again: list[str] = []
+    given_up: list[str] = []
+    for job in session.scalars(query):
+        job.worker, job.lease_expires_at = None, None
+        if job.cancel_requested:
+            job.status, job.finished_at = JobStatus.CANCELLED, clock.now()
+        elif job.attempts >= max_attempts:
+            job.status, job.finished_at = JobStatus.FAILED, clock.now()
+            job.error = Unavailable(
+                f"given up: the worker fell silent {job.attempts} times while it ran this"
+            ).problem()
+            given_up.append(job.id)
+        else:
+            job.status, job.sent_at = JobStatus.QUEUED, None
+            again.append(job.id)
+        _tell(session, job.id, JobStatus(job.status), job.error)
+    session.flush()
+    return again, given_up
+
+
+def unsent(session: Session, queue: str, *, before: datetime, limit: int = 1000) -> list[JobRow]:
+    """Queued jobs for which no message was sent since `before`, oldest first."""
+    query = (
+        select(JobRow)
+        .where(JobRow.status == JobStatus.QUEUED, JobRow.queue == queue)
+        .where((JobRow.sent_at.is_(None)) | (JobRow.sent_at < before))
+        .where(JobRow.created_at < before)
+        .order_by(JobRow.created_at)
+        .limit(limit)
+    )
+    return list(session.scalars(query))
+
+
+def _held(claim: JobClaim) -> Update:
+    return update(JobRow).where(
+        JobRow.id == claim.job_id,
+        JobRow.status == JobStatus.RUNNING,
+        JobRow.worker == claim.worker,
+        JobRow.attempts == claim.attempt,
+    )
+
+
+def _tell(
+    session: Session, job_id: str, status: JobStatus, error: dict[str, Any] | None = None
+) -> None:
+    data: dict[str, Any] = {"status": status}
+    if error is not None:
+        data["error"] = error
+    events.append(session, job_id, "status", data)
+    wake(session, job_id)
+
+
+def wake(session: Session, job_id: str) -> None:
+    """Wakes whoever waits for this job, when and if the transaction commits."""
+    session.execute(
+        text("select pg_notify(:channel, :job_id)"), {"channel": CHANNEL, "job_id": job_id}
+    )

@@ -1,0 +1,115 @@
+"""Every query on predictions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy.orm import Session, undefer
+
+from services.jobs.row import JobRow
+from services.predictions.row import PredictionItemRow, PredictionRow
+
+
+@dataclass(frozen=True)
+class PredictionFilter:
+    """What a list may be narrowed to."""
+
+    record_id: str | None = None
+    task: str | None = None
+    status: str | None = None
+
+
+def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
+    return session.get(PredictionRow, prediction_id, populate_existing=True)
+
+
+def newest_first(
+    session: Session, wanted: PredictionFilter, *, before_id: str | None, limit: int
+) -> list[PredictionRow]:
+    query = select(PredictionRow).order_by(PredictionRow.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(PredictionRow.id < before_id)
+    return list(session.scalars(_narrowed(query, wanted)))
+
+
+def items(
+    session: Session, prediction_id: str, *, with_beats: bool = False, after: int = -1
+) -> list[PredictionItemRow]:
+    query = select(PredictionItemRow).where(
+        PredictionItemRow.prediction_id == prediction_id, PredictionItemRow.position > after
+    )
+    if with_beats:
+        query = query.options(undefer(PredictionItemRow.beats))
+    return list(session.scalars(query.order_by(PredictionItemRow.position)))
+
+
+def first_items(session: Session, prediction_ids: list[str]) -> dict[str, PredictionItemRow]:
+    query = select(PredictionItemRow).where(
+        PredictionItemRow.prediction_id.in_(prediction_ids), PredictionItemRow.position == 0
+    )
+    return {item.prediction_id: item for item in session.scalars(query)}
+
+
+def item(session: Session, prediction_id: str, position: int) -> PredictionItemRow | None:
+    return session.get(
+        PredictionItemRow,
+        (prediction_id, position),
+        options=[undefer(PredictionItemRow.beats)],
+        populate_existing=True,
+    )
+
+
+def unfinished_jobs_of_record(session: Session, record_id: str) -> list[str]:
+    """Jobs of single predictions of a record that have not ended."""
+    query = (
+        select(JobRow.id)
+        .join(PredictionRow, PredictionRow.job_id == JobRow.id)
+        .join(PredictionItemRow, PredictionItemRow.prediction_id == PredictionRow.id)
+        .where(PredictionItemRow.record_id == record_id, ~PredictionRow.batch)
+        .where(JobRow.finished_at.is_(None))
+    )
+    return list(session.scalars(query))
+
+
+def forget_results_of_record(session: Session, record_id: str, error: dict[str, object]) -> None:
+    """Takes away what was found in a record that is removed.
+
+    A finished prediction of that record alone goes whole; a batch keeps the other records' results.
+    """
+    finished = (
+        select(PredictionRow.id, PredictionRow.job_id)
+        .join(JobRow, PredictionRow.job_id == JobRow.id)
+        .where(~PredictionRow.batch, JobRow.finished_at.is_not(None), JobRow.status != "cancelled")
+        .where(
+            exists().where(
+                PredictionItemRow.prediction_id == PredictionRow.id,
+                PredictionItemRow.record_id == record_id,
+            )
+        )
+    )
+    found = session.execute(finished).all()
+    session.execute(delete(PredictionRow).where(PredictionRow.id.in_([row[0] for row in found])))
+    session.execute(delete(JobRow).where(JobRow.id.in_([row[1] for row in found])))
+    session.execute(
+        update(PredictionItemRow)
+        .where(PredictionItemRow.record_id == record_id)
+        .values(done=True, summary=None, beats=None, error=error)
+    )
+
+
+def _narrowed(query: Select[PredictionRow], wanted: PredictionFilter) -> Select[PredictionRow]:
+    if wanted.task is not None:
+        query = query.where(PredictionRow.task == wanted.task)
+    if wanted.status is not None:
+        query = query.join(JobRow, PredictionRow.job_id == JobRow.id).where(
+            JobRow.status == wanted.status
+        )
+    if wanted.record_id is not None:
+        query = query.where(
+            exists().where(
+                PredictionItemRow.prediction_id == PredictionRow.id,
+                PredictionItemRow.record_id == wanted.record_id,
+            )
+        )
+    return query

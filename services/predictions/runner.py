@@ -1,0 +1,136 @@
+"""The long work behind a prediction: each record through the predictor, results into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy.orm import Session
+
+from services.db.session import SessionFactory
+from services.errors import Cancelled, EctopyError, NotFound
+from services.jobs.execution import JobProgress
+from services.jobs.lifecycle import JobClaim
+from services.models.interface import Predictor
+from services.models.results import BeatResult, RiskResult
+from services.predictions import repository
+from services.predictions.result_codec import summary_and_beats
+from services.predictions.row import PredictionItemRow, PredictionRow
+from services.records import files
+from services.records import service as records
+from services.registry import repository as registry
+from services.storage.base import Store
+
+
+class Predictors(Protocol):
+    """Loaded model versions, kept between jobs."""
+
+    def predictor(self, *, family: str, location: str, sha256: str) -> Predictor: ...
+
+
+@dataclass(frozen=True)
+class ItemOutcome:
+    """What was found in one record: a result, or why there is none."""
+
+    position: int
+    result: BeatResult | RiskResult | None = None
+    error: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class _Work:
+    prediction: PredictionRow
+    items: list[PredictionItemRow]
+    family: str
+    location: str
+
+
+class PredictionRunner:
+    """Implements services.jobs.execution.Runner."""
+
+    def __init__(self, sessions: SessionFactory, store: Store, predictors: Predictors) -> None:
+        self._sessions, self._store, self._predictors = sessions, store, predictors
+
+    def run(self, claim: JobClaim, progress: JobProgress) -> ItemOutcome | None:
+        """A single prediction returns its outcome; a batch keeps each as it comes."""
+        work = self._work(claim.resource_id)
+        predictor = self._predictors.predictor(
+            family=work.family, location=work.location, sha256=work.prediction.weights_sha256
+        )
+        if not work.prediction.batch:
+            result = self._predicted(predictor, work, work.items[0], progress)
+            return ItemOutcome(0, result)
+        self._run_batch(predictor, work, progress)
+        return None
+
+    def store(self, session: Session, claim: JobClaim, outcome: ItemOutcome | None) -> None:
+        if outcome is not None:
+            keep(session, claim.resource_id, outcome)
+
+    def _work(self, prediction_id: str) -> _Work:
+        with self._sessions() as session:
+            prediction = repository.by_id(session, prediction_id)
+            if prediction is None:
+                raise NotFound("the prediction was removed")
+            version = registry.version(session, prediction.model_name, prediction.model_version)
+            if version is None:
+                raise NotFound("the model version was removed")
+            items = repository.items(session, prediction_id)
+            return _Work(prediction, items, version.card["family"], version.location)
+
+    def _predicted(
+        self, predictor: Predictor, work: _Work, item: PredictionItemRow, progress: JobProgress
+    ) -> BeatResult | RiskResult:
+        with self._sessions() as session:
+            row = records.get(session, item.record_id)
+        record = files.open_record(self._store, row)
+        options: Mapping[str, Any] = work.prediction.options
+        return predictor.predict(record, options=options, progress=progress)
+
+    def _run_batch(self, predictor: Predictor, work: _Work, progress: JobProgress) -> None:
+        for item in work.items:
+            progress.check_cancelled()
+            if not item.done:
+                self._run_item(predictor, work, item, progress)
+
+    def _run_item(
+        self, predictor: Predictor, work: _Work, item: PredictionItemRow, progress: JobProgress
+    ) -> None:
+        part = _Part(progress, item.position, len(work.items))
+        try:
+            outcome = ItemOutcome(item.position, self._predicted(predictor, work, item, part))
+        except Cancelled:
+            raise
+        except EctopyError as problem:
+            outcome = ItemOutcome(item.position, error=problem.problem())
+        with self._sessions.begin() as session:
+            keep(session, work.prediction.id, outcome)
+        progress.event("result", {"record_id": item.record_id, "error": outcome.error})
+        part.advance(1.0)
+
+
+class _Part(JobProgress):
+    """One record's share of a batch's progress."""
+
+    def __init__(self, whole: JobProgress, position: int, count: int) -> None:
+        self._whole, self._position, self._count = whole, position, count
+
+    def advance(self, fraction: float, *, stage: str = "") -> None:
+        self._whole.advance((self._position + fraction) / self._count, stage=stage)
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        self._whole.event(kind, data)
+
+    def check_cancelled(self) -> None:
+        self._whole.check_cancelled()
+
+
+def keep(session: Session, prediction_id: str, outcome: ItemOutcome) -> None:
+    """Writes one record's outcome, unless the record was removed meanwhile."""
+    item = repository.item(session, prediction_id, outcome.position)
+    if item is None or item.done:
+        return
+    if outcome.result is not None:
+        item.summary, item.beats = summary_and_beats(outcome.result)
+    item.error, item.done = outcome.error, True

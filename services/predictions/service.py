@@ -1,0 +1,238 @@
+"""Rules of predictions: which version answers is fixed when one is asked for, and checked then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services import clock, ids
+from services.ecg.record import MILLIVOLT
+from services.errors import NotFound, StateConflict, UnusableInput
+from services.jobs import dispatch, lifecycle
+from services.models.catalog import FAMILY_SPECS
+from services.models.results import BeatResult
+from services.models.spec import FamilySpec
+from services.predictions import repository
+from services.predictions.repository import PredictionFilter
+from services.predictions.result_codec import beat_result, beat_rows
+from services.predictions.row import PredictionItemRow, PredictionRow
+from services.records.row import RecordRow
+from services.registry import service as registry
+from services.registry.row import ModelVersionRow
+from services.version import code_version
+
+RECORD_REMOVED = StateConflict("the record was removed")
+
+
+@dataclass(frozen=True)
+class PredictionRequest:
+    """What is asked: a task, and a model (`name`, `name@version`, None: the promoted one)."""
+
+    task: str
+    model: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_prediction_id() -> str:
+    return ids.new_id("pred")
+
+
+def create(
+    session: Session, request: PredictionRequest, record: RecordRow, *, prediction_id: str
+) -> PredictionRow:
+    """A queued prediction of one record; UnusableInput when the record does not fit the model."""
+    version, options = _checked(session, request)
+    _require_fit(FAMILY_SPECS[version.card["family"]], record)
+    return _created(session, prediction_id, version, options, [record], batch=False)
+
+
+def create_batch(
+    session: Session,
+    request: PredictionRequest,
+    records: Sequence[RecordRow],
+    *,
+    prediction_id: str,
+) -> PredictionRow:
+    """One job over many records; a record that does not fit fails alone, inside the job."""
+    if not records:
+        raise UnusableInput("record_ids must name at least one record")
+    version, options = _checked(session, request)
+    return _created(session, prediction_id, version, options, records, batch=True)
+
+
+def page(
+    session: Session, wanted: PredictionFilter, *, before_id: str | None, limit: int
+) -> list[tuple[PredictionRow, str | None]]:
+    """Predictions with the record of each (none for a batch), newest first."""
+    rows = repository.newest_first(session, wanted, before_id=before_id, limit=limit)
+    return [(row, record_id(session, row)) for row in rows]
+
+
+def record_id(session: Session, row: PredictionRow) -> str | None:
+    """The record of a single prediction."""
+    if row.batch:
+        return None
+    item = repository.first_items(session, [row.id]).get(row.id)
+    return item.record_id if item is not None else None
+
+
+def find(session: Session, prediction_id: str) -> PredictionRow | None:
+    return repository.by_id(session, prediction_id)
+
+
+def get(session: Session, prediction_id: str) -> PredictionRow:
+    row = find(session, prediction_id)
+    if row is None:
+        raise NotFound(f"there is no prediction {prediction_id}")
+    return row
+
+
+def cancel(session: Session, prediction_id: str) -> PredictionRow:
+    """Cancels a waiting prediction at once and asks a running one to stop."""
+    row = get(session, prediction_id)
+    lifecycle.cancel(session, row.job_id)
+    session.refresh(row.job)
+    return row
+
+
+def forget_record(session: Session, record_id: str) -> None:
+    """Ends the running predictions of a record that is about to be removed, removes its results."""
+    unfinished = repository.unfinished_jobs_of_record(session, record_id)
+    repository.forget_results_of_record(session, record_id, RECORD_REMOVED.problem())
+    lifecycle.cancel_now(session, unfinished, RECORD_REMOVED)
+
+
+def result(
+    session: Session, row: PredictionRow, *, with_beats: bool = True
+) -> dict[str, Any] | None:
+    """API.md's `result`; None as long as there is none. A batch tells its counts."""
+    if row.batch:
+        return _batch_counts(repository.items(session, row.id))
+    item = repository.item(session, row.id, 0)
+    return _item_result(item, with_beats=with_beats) if item is not None else None
+
+
+def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, BeatResult]:
+    """The beats of a succeeded single prediction; StateConflict when there are none (yet)."""
+    if row.task != "beats" or row.batch:
+        raise StateConflict("beats are given by a prediction of one record with the task `beats`")
+    item = repository.item(session, row.id, 0)
+    if item is None or item.summary is None or item.beats is None:
+        raise StateConflict(f"this prediction has no beats: its status is {row.job.status}")
+    return item, beat_result(item.summary, item.beats)
+
+
+def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, Any]]:
+    """One object a record, in the order asked, of those that are done."""
+    for outline in repository.items(session, row.id):
+        item = repository.item(session, row.id, outline.position)
+        if item is not None and item.done:
+            yield {
+                "record_id": item.record_id,
+                "result": _item_result(item, with_beats=True),
+                "error": item.error,
+            }
+            session.expunge(item)
+
+
+def _checked(
+    session: Session, request: PredictionRequest
+) -> tuple[ModelVersionRow, dict[str, Any]]:
+    version = registry.resolve(session, request.task, request.model)
+    spec = FAMILY_SPECS[version.card["family"]]
+    return version, _checked_options(spec, request.options)
+
+
+def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with defaults filled in; UnusableInput names what is unknown or impossible."""
+    errors = []
+    for name, value in options.items():
+        known = spec.options.get(name)
+        if known is None:
+            allowed = ", ".join(sorted(spec.options)) or "none"
+            errors.append(
+                {"loc": ["options", name], "msg": f"unknown option; there are: {allowed}"}
+            )
+        elif value not in known.choices:
+            choices = ", ".join(map(str, known.choices))
+            errors.append({"loc": ["options", name], "msg": f"must be one of: {choices}"})
+    if errors:
+        raise UnusableInput("options that this model does not have", errors=errors)
+    return {name: option.default for name, option in spec.options.items()} | dict(options)
+
+
+def _require_fit(spec: FamilySpec, record: RecordRow) -> None:
+    if record.duration_s < spec.min_duration_s:
+        raise UnusableInput(
+            f"the record lasts {record.duration_s:g} s; this model needs at least "
+            f"{spec.min_duration_s:g} s"
+        )
+    names = {lead["name"] for lead in record.leads if lead["unit"] == MILLIVOLT}
+    if not names:
+        raise UnusableInput("the record has no ECG lead (none is in millivolts)")
+    missing = [lead for lead in spec.required_leads if lead not in names]
+    if missing:
+        raise UnusableInput(
+            f"the record lacks the leads {', '.join(missing)}; it has {', '.join(sorted(names))}"
+        )
+
+
+def _created(
+    session: Session,
+    prediction_id: str,
+    version: ModelVersionRow,
+    options: dict[str, Any],
+    records: Sequence[RecordRow],
+    *,
+    batch: bool,
+) -> PredictionRow:
+    job = lifecycle.create(
+        session,
+        kind=dispatch.RUN_PREDICTION,
+        queue=dispatch.BATCH_QUEUE if batch else dispatch.PREDICT_QUEUE,
+        resource_id=prediction_id,
+    )
+    row = PredictionRow(
+        id=prediction_id,
+        job_id=job.id,
+        job=job,
+        task=version.card["task"],
+        batch=batch,
+        model_name=version.name,
+        model_version=version.version,
+        weights_sha256=version.sha256,
+        options=options,
+        code_version=code_version(),
+        created_at=clock.now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        PredictionItemRow(
+            prediction_id=prediction_id,
+            position=position,
+            record_id=record.id,
+            record_sha256=record.sha256,
+        )
+        for position, record in enumerate(records)
+    )
+    session.flush()
+    return row
+
+
+def _item_result(item: PredictionItemRow, *, with_beats: bool) -> dict[str, Any] | None:
+    if item.summary is None:
+        return None
+    found = {key: value for key, value in item.summary.items() if key != "labels"}
+    if with_beats and item.beats is not None:
+        found["beats"] = beat_rows(beat_result(item.summary, item.beats))
+    return found
+
+
+def _batch_counts(items: Sequence[PredictionItemRow]) -> dict[str, Any]:
+    failed = sum(item.error is not None for item in items)
+    done = sum(item.done for item in items)
+    return {"records": len(items), "succeeded": done - failed, "failed": failed}

@@ -1,0 +1,71 @@
+"""What is kept of a record in the store: the decoded signal and the reference annotations.
+
+The uploaded files themselves are not kept: their headers may identify a patient, and the signal in
+float32 holds every bit that a 24-bit recorder gives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from services.ecg.record import Annotations, EcgRecord
+from services.records.row import RecordRow
+from services.storage.base import Store
+
+PREFIX = "records/"
+SIGNAL = "signal.npy"
+ANNOTATIONS = "annotations.npz"
+
+
+def folder_key(record_id: str) -> str:
+    """Where a record's files lie."""
+    return f"{PREFIX}{record_id}/"
+
+
+def put_record(store: Store, record_id: str, record: EcgRecord, workspace: Path) -> None:
+    """Stores signal and annotations; the workspace is a private folder of the caller."""
+    signal = workspace / SIGNAL
+    np.save(signal, record.signal, allow_pickle=False)
+    store.put(folder_key(record_id) + SIGNAL, signal)
+    signal.unlink()
+    if record.annotations is not None:
+        notes = record.annotations.note or ("",) * len(record.annotations)
+        annotations = workspace / ANNOTATIONS
+        np.savez(
+            annotations,
+            sample=record.annotations.sample,
+            symbol=np.array(record.annotations.symbol, dtype=np.str_),
+            note=np.array(notes, dtype=np.str_),
+        )
+        store.put(folder_key(record_id) + ANNOTATIONS, annotations)
+
+
+def open_record(store: Store, row: RecordRow, *, with_annotations: bool = False) -> EcgRecord:
+    """The stored record; its signal is a read-only memory map."""
+    path = store.local_path(folder_key(row.id) + SIGNAL)
+    annotations = None
+    if with_annotations and row.has_annotations:
+        annotations = open_annotations(store, row)
+    return EcgRecord(
+        signal=np.load(path, mmap_mode="r", allow_pickle=False),
+        lead_names=tuple(lead["name"] for lead in row.leads),
+        units=tuple(lead["unit"] for lead in row.leads),
+        sampling_rate_hz=row.sampling_rate_hz,
+        name=row.name,
+        format=row.format,
+        annotations=annotations,
+        notes=tuple(row.notes),
+    )
+
+
+def open_annotations(store: Store, row: RecordRow) -> Annotations:
+    """The reference annotations that came with a record."""
+    path = store.local_path(folder_key(row.id) + ANNOTATIONS)
+    with np.load(path, allow_pickle=False) as arrays:
+        return Annotations(
+            sample=arrays["sample"],
+            symbol=tuple(arrays["symbol"].tolist()),
+            note=tuple(arrays["note"].tolist()),
+        )

@@ -1,0 +1,45 @@
+"""Every query on records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from services.records.row import RecordRow
+
+
+def by_id(session: Session, record_id: str) -> RecordRow | None:
+    return session.get(RecordRow, record_id)
+
+
+def by_id_kept_while_used(session: Session, record_id: str) -> RecordRow | None:
+    """The row, share-locked: nobody deletes it before this transaction ends."""
+    query = select(RecordRow).where(RecordRow.id == record_id).with_for_update(read=True)
+    return session.scalars(query).first()
+
+
+def by_sha256(session: Session, sha256: str) -> RecordRow | None:
+    return session.scalars(select(RecordRow).where(RecordRow.sha256 == sha256)).first()
+
+
+def by_ids(session: Session, record_ids: Iterable[str]) -> list[RecordRow]:
+    return list(session.scalars(select(RecordRow).where(RecordRow.id.in_(list(record_ids)))))
+
+
+def newest_first(session: Session, *, before_id: str | None, limit: int) -> list[RecordRow]:
+    """A page of records; ids sort by time, so the last id of a page is where the next begins."""
+    query = select(RecordRow).order_by(RecordRow.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(RecordRow.id < before_id)
+    return list(session.scalars(query))
+
+
+def remove(session: Session, record_id: str) -> bool:
+    statement = delete(RecordRow).where(RecordRow.id == record_id).returning(RecordRow.id)
+    return session.execute(statement).first() is not None
+
+
+def existing(session: Session, record_ids: Iterable[str]) -> set[str]:
+    return set(session.scalars(select(RecordRow.id).where(RecordRow.id.in_(list(record_ids)))))

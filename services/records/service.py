@@ -1,0 +1,215 @@
+"""Rules of records: read, check, store once by content hash, find, remove with their files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services import clock, ids
+from services.ecg.decimation import min_max_envelope
+from services.ecg.readers.base import Limits, ReadHints, SourceFile
+from services.ecg.readers.detect import read_record
+from services.ecg.record import Annotations, EcgRecord
+from services.errors import NotFound, UnusableInput
+from services.records import files, repository
+from services.records.row import RecordRow
+from services.settings import Settings
+from services.storage.base import Store
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files of one record as they came in, with what the client says of them."""
+
+    sources: Sequence[SourceFile]
+    sha256: str
+    workspace: Path
+    patient_id: str | None = None
+    hints: ReadHints = field(default_factory=ReadHints)
+
+
+@dataclass(frozen=True)
+class DrawnLead:
+    """Points of one lead for drawing."""
+
+    name: str
+    unit: str
+    time_s: np.ndarray[Any, Any]
+    value: np.ndarray[Any, Any]
+
+
+def new_record_id() -> str:
+    return ids.new_id("rec")
+
+
+def content_sha256(digests: Sequence[tuple[str, str]]) -> str:
+    """One hash for an upload of (file name, sha256) pairs.
+
+    A single file's own hash; for several files the hash of their sorted `sha256  name` lines, as
+    `sha256sum` prints them, so that a client can compute it.
+    """
+    if len(digests) == 1:
+        return digests[0][1]
+    lines = sorted(f"{digest}  {name}\n" for name, digest in digests)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        max_values=settings.max_record_values,
+        max_leads=settings.max_leads,
+        min_duration_s=settings.min_record_s,
+        max_unpacked_bytes=settings.max_upload_bytes,
+    )
+
+
+def add(
+    session: Session, store: Store, upload: Upload, *, record_id: str, limits: Limits
+) -> tuple[RecordRow, bool]:
+    """The record of these bytes and whether it is new; its files are in the store on return.
+
+    When the caller's transaction then fails, the caller removes the files with `discard_files`.
+    """
+    known = repository.by_sha256(session, upload.sha256)
+    if known is not None:
+        return known, False
+    record = read_record(
+        upload.sources, limits=limits, workspace=upload.workspace, hints=upload.hints
+    )
+    files.put_record(store, record_id, record, upload.workspace)
+    row = _row(record_id, record, upload)
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # the same bytes came in at the same time, and that request was faster
+        discard_files(store, record_id)
+        winner = repository.by_sha256(session, upload.sha256)
+        if winner is None:
+            raise
+        return winner, False
+    return row, True
+
+
+def discard_files(store: Store, record_id: str) -> None:
+    store.delete_all(files.folder_key(record_id))
+
+
+def page(session: Session, *, before_id: str | None, limit: int) -> list[RecordRow]:
+    """Records, newest first, made before the one named."""
+    return repository.newest_first(session, before_id=before_id, limit=limit)
+
+
+def find(session: Session, record_id: str) -> RecordRow | None:
+    return repository.by_id(session, record_id)
+
+
+def get(session: Session, record_id: str) -> RecordRow:
+    row = find(session, record_id)
+    if row is None:
+        raise NotFound(f"there is no record {record_id}")
+    return row
+
+
+def get_all(session: Session, record_ids: Sequence[str]) -> list[RecordRow]:
+    """The rows in the order of the ids; NotFound names the first few that are missing."""
+    found = {row.id: row for row in repository.by_ids(session, record_ids)}
+    missing = [record_id for record_id in record_ids if record_id not in found]
+    if missing:
+        raise NotFound(f"there is no record {', '.join(missing[:5])}")
+    return [found[record_id] for record_id in record_ids]
+
+
+def get_kept_while_used(session: Session, record_id: str) -> RecordRow:
+    """The row, safe from deletion until this transaction ends."""
+    row = repository.by_id_kept_while_used(session, record_id)
+    if row is None:
+        raise NotFound(f"there is no record {record_id}")
+    return row
+
+
+def remove(session: Session, record_id: str) -> None:
+    """Removes the row; after the commit the caller removes the files with `discard_files`."""
+    if not repository.remove(session, record_id):
+        raise NotFound(f"there is no record {record_id}")
+
+
+def drawn_signal(
+    store: Store,
+    row: RecordRow,
+    *,
+    lead: str | None,
+    start_s: float,
+    end_s: float | None,
+    max_points: int,
+) -> list[DrawnLead]:
+    """The stretch [start_s, end_s) of one lead or all, at most `max_points` points a lead."""
+    record = files.open_record(store, row)
+    first, last = _sample_range(record, start_s, end_s)
+    chosen = _lead_indices(record, lead)
+    envelope = min_max_envelope(record.signal[chosen, first:last], max_points=max_points)
+    return [
+        DrawnLead(
+            record.lead_names[index],
+            record.units[index],
+            (first + samples) / record.sampling_rate_hz,
+            values,
+        )
+        for index, samples, values in zip(chosen, envelope.sample, envelope.value, strict=True)
+    ]
+
+
+def reference_annotations(store: Store, row: RecordRow) -> Annotations | None:
+    """Reference annotations, or None when the record came without."""
+    return files.open_annotations(store, row) if row.has_annotations else None
+
+
+def orphan_files(session: Session, store: Store, *, before_id: str) -> list[str]:
+    """Record ids that have files but no row, made before `before_id`: what a crash left behind."""
+    found = {name for name in store.folders(files.PREFIX) if name < before_id}
+    return sorted(found - repository.existing(session, found)) if found else []
+
+
+def _row(record_id: str, record: EcgRecord, upload: Upload) -> RecordRow:
+    return RecordRow(
+        id=record_id,
+        name=upload.hints.name or record.name,
+        patient_id=upload.patient_id,
+        format=record.format,
+        sha256=upload.sha256,
+        sampling_rate_hz=record.sampling_rate_hz,
+        n_samples=record.n_samples,
+        leads=[
+            {"name": name, "unit": unit}
+            for name, unit in zip(record.lead_names, record.units, strict=True)
+        ],
+        has_annotations=record.annotations is not None,
+        notes=list(record.notes),
+        created_at=clock.now(),
+    )
+
+
+def _sample_range(record: EcgRecord, start_s: float, end_s: float | None) -> tuple[int, int]:
+    rate = record.sampling_rate_hz
+    first = min(max(int(np.ceil(start_s * rate - 1e-9)), 0), record.n_samples)
+    last = record.n_samples if end_s is None else min(int(np.ceil(end_s * rate)), record.n_samples)
+    if last <= first:
+        raise UnusableInput(
+            f"start_s {start_s:g} to end_s {'the end' if end_s is None else f'{end_s:g}'} holds no "
+            f"sample of this record, which lasts {record.duration_s:g} s"
+        )
+    return first, last
+
+
+def _lead_indices(record: EcgRecord, lead: str | None) -> list[int]:
+    if lead is None:
+        return list(range(record.n_leads))
+    if lead not in record.lead_names:
+        raise UnusableInput(f"no lead {lead!r}; this record has {', '.join(record.lead_names)}")
+    return [record.lead_names.index(lead)]

@@ -1,0 +1,58 @@
+"""Every query on models and versions."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+
+
+def model(session: Session, name: str) -> ModelRow | None:
+    return session.get(ModelRow, name)
+
+
+def locked_model(session: Session, name: str) -> ModelRow | None:
+    return session.scalars(select(ModelRow).where(ModelRow.name == name).with_for_update()).first()
+
+
+def version(session: Session, name: str, number: int) -> ModelVersionRow | None:
+    return session.get(ModelVersionRow, (name, number))
+
+
+def versions(session: Session, name: str) -> list[ModelVersionRow]:
+    query = select(ModelVersionRow).where(ModelVersionRow.name == name)
+    return list(session.scalars(query.order_by(ModelVersionRow.version.desc())))
+
+
+def version_with_weights(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
+    query = select(ModelVersionRow).where(
+        ModelVersionRow.name == name, ModelVersionRow.sha256 == sha256
+    )
+    return session.scalars(query.order_by(ModelVersionRow.version.desc())).first()
+
+
+def last_promoted(session: Session, task: str) -> ModelRow | None:
+    """The model that answers for a task when none is named: the one promoted last."""
+    query = select(ModelRow).where(ModelRow.task == task, ModelRow.promoted_version.is_not(None))
+    return session.scalars(query.order_by(ModelRow.promoted_at.desc())).first()
+
+
+def models_with_counts(session: Session, after_name: str, limit: int) -> list[tuple[ModelRow, int]]:
+    query = (
+        select(ModelRow, func.count(ModelVersionRow.version))
+        .join(ModelVersionRow, ModelVersionRow.name == ModelRow.name, isouter=True)
+        .where(ModelRow.name > after_name)
+        .group_by(ModelRow.name)
+        .order_by(ModelRow.name)
+        .limit(limit)
+    )
+    return [(row[0], row[1]) for row in session.execute(query)]
+
+
+def last_promotion_to(session: Session, name: str, number: int) -> PromotionRow | None:
+    """The latest `promote` that made this version the answering one."""
+    query = select(PromotionRow).where(
+        PromotionRow.name == name, PromotionRow.version == number, PromotionRow.action == "promote"
+    )
+    return session.scalars(query.order_by(PromotionRow.id.desc())).first()

@@ -1,0 +1,180 @@
+"""Rules of the registry: versions are numbered and never change; one pointer says which answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services import clock
+from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
+from services.models.catalog import HOW_TO_GET, TASKS
+from services.registry import repository
+from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+
+SHIPPED = "shipped:"
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+_REFERENCE = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(?:@(?P<version>[1-9][0-9]{0,8}))?"
+)
+
+
+def resolve(session: Session, task: str, reference: str | None) -> ModelVersionRow:
+    """The version that answers: `name@3`, a name's promoted one, or the task's promoted one."""
+    if task not in TASKS:
+        raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
+    model, number = _model_and_number(session, task, reference)
+    if model.task != task:
+        raise UnusableInput(f"model {model.name} is for the task {model.task}, not for {task}")
+    return version(session, model.name, number)
+
+
+def register_shipped(session: Session) -> list[ModelVersionRow]:
+    """Enters the models that come with the code; a new one answers unless a site chose its own."""
+    added = []
+    for folder in shipped_folders():
+        card = json.loads((folder / CARD).read_text())
+        digest = _sha256(folder / WEIGHTS)
+        if repository.version_with_weights(session, card["name"], digest) is None:
+            new = add_version(session, card=card, sha256=digest, location=SHIPPED + folder.name)
+            _promote_unless_site_chose(session, new)
+            added.append(new)
+    return added
+
+
+def add_version(
+    session: Session, *, card: dict[str, Any], sha256: str, location: str, synthetic: bool = False
+) -> ModelVersionRow:
+    """The next version of the model that the card names."""
+    model = repository.locked_model(session, card["name"])
+    if model is None:
+        model = ModelRow(
+            name=card["name"], task=card["task"], family=card["family"], created_at=clock.now()
+        )
+        session.add(model)
+        session.flush()
+    earlier = repository.versions(session, model.name)
+    new = ModelVersionRow(
+        name=model.name,
+        version=earlier[0].version + 1 if earlier else 1,
+        location=location,
+        sha256=sha256,
+        synthetic=synthetic,
+        card=card,
+        created_at=clock.now(),
+    )
+    session.add(new)
+    session.flush()
+    return new
+
+
+def promote(session: Session, name: str, number: int) -> ModelRow:
+    """Makes a version the one that answers; one pointer moves in the caller's transaction."""
+    model = _existing(repository.locked_model(session, name), name)
+    version(session, name, number)
+    return _point_at(session, model, number, "promote")
+
+
+def rollback(session: Session, name: str) -> ModelRow:
+    """Back to the version that answered before the present one was promoted."""
+    model = _existing(repository.locked_model(session, name), name)
+    current = model.promoted_version
+    last = repository.last_promotion_to(session, name, current) if current is not None else None
+    if last is None or last.previous_version is None:
+        raise StateConflict(f"model {name} has no earlier promoted version to go back to")
+    return _point_at(session, model, last.previous_version, "rollback")
+
+
+def model(session: Session, name: str) -> ModelRow:
+    return _existing(repository.model(session, name), name)
+
+
+def version(session: Session, name: str, number: int) -> ModelVersionRow:
+    found = repository.version(session, name, number)
+    if found is None:
+        raise NotFound(f"model {name} has no version {number}")
+    return found
+
+
+def versions(session: Session, name: str) -> list[ModelVersionRow]:
+    """Newest first."""
+    return repository.versions(session, name)
+
+
+def page(session: Session, *, after_name: str, limit: int) -> list[tuple[ModelRow, int]]:
+    """Models by name, each with how many versions it has."""
+    return repository.models_with_counts(session, after_name, limit)
+
+
+def shipped_folders() -> Iterator[Path]:
+    """Model folders that are part of the installed code."""
+    root = Path(str(files("services.models"))) / "shipped"
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
+            yield folder
+
+
+def folder_of(location: str) -> Path:
+    """The folder that a version's location names."""
+    for folder in shipped_folders():
+        if location == SHIPPED + folder.name:
+            return folder
+    raise Unavailable(f"the files of this model version ({location}) are not on this machine")
+
+
+def _model_and_number(session: Session, task: str, reference: str | None) -> tuple[ModelRow, int]:
+    if reference is None:
+        found = repository.last_promoted(session, task)
+        if found is None or found.promoted_version is None:
+            raise Unavailable(f"no model for {task} is installed. {HOW_TO_GET[task]}")
+        return found, found.promoted_version
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise UnusableInput(f"model must be a name or name@version, not {reference[:120]!r}")
+    model = _existing(repository.model(session, match["name"]), match["name"])
+    if match["version"] is not None:
+        return model, int(match["version"])
+    if model.promoted_version is None:
+        raise StateConflict(f"model {model.name} has no promoted version; name one with @version")
+    return model, model.promoted_version
+
+
+def _existing(model: ModelRow | None, name: str) -> ModelRow:
+    if model is None:
+        raise NotFound(f"there is no model {name}")
+    return model
+
+
+def _point_at(session: Session, model: ModelRow, number: int, action: str) -> ModelRow:
+    session.add(
+        PromotionRow(
+            name=model.name,
+            version=number,
+            previous_version=model.promoted_version,
+            action=action,
+            created_at=clock.now(),
+        )
+    )
+    model.promoted_version, model.promoted_at = number, clock.now()
+    session.flush()
+    return model
+
+
+def _promote_unless_site_chose(session: Session, new: ModelVersionRow) -> None:
+    model = _existing(repository.locked_model(session, new.name), new.name)
+    current = model.promoted_version
+    before = repository.version(session, model.name, current) if current is not None else None
+    if before is None or before.location.startswith(SHIPPED):
+        _point_at(session, model, new.version, "promote")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,77 @@
+"""Which store the settings ask for."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from obstore.store import S3Store
+
+from services.settings import Settings
+from services.storage.base import Store
+from services.storage.object_store import LocalFileStore, S3FileStore
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
+
+
+def store_for(settings: Settings) -> Store:
+    """A local folder by default; `s3://bucket/prefix` with the storage_* settings for S3."""
+    if not settings.storage_url:
+        return LocalFileStore(settings.store_dir)
+    url = urlsplit(settings.storage_url)
+    if url.scheme != "s3" or not url.netloc:
+        raise ValueError("ECTOPY_STORAGE_URL must be empty or s3://bucket/prefix")
+    return S3FileStore(_s3(settings, url.netloc, url.path.strip("/")), settings.data_dir / "cache")
+
+
+def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
+    config: S3Config = {"region": settings.storage_region, "virtual_hosted_style_request": False}
+    if settings.storage_access_key:
+        config["access_key_id"] = settings.storage_access_key
+        config["secret_access_key"] = settings.storage_secret_key.get_secret_value()
+    if settings.storage_endpoint:
+        config["endpoint"] = settings.storage_endpoint
+    return S3Store(
+        bucket,
+        prefix=prefix or None,
+        config=config,
+        client_options={"allow_http": settings.storage_endpoint.startswith("http://")},
+    )
+
+
+def workspace(settings: Settings) -> tempfile.TemporaryDirectory[str]:
+    """A private folder for one request's or one job's files, removed with its context.
+
+    On the data volume, where there is room for large records, unlike some /tmp.
+    """
+    folder = settings.data_dir / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+
+
+def forget_old_workspaces(settings: Settings, *, older_than_s: float) -> None:
+    """Removes folders that a killed process left behind."""
+    folder = settings.data_dir / "tmp"
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if time.time() - path.stat().st_mtime > older_than_s:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def trimmed_cache(folder: Path, *, max_bytes: int) -> None:
+    """Removes the files of a cache folder that were read longest ago, down to `max_bytes`."""
+    files = sorted(
+        (path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("[0-9a-f]*")
+    )
+    excess = sum(size for _, size, _ in files) - max_bytes
+    for _, size, path in files:
+        if excess <= 0:
+            return
+        path.unlink(missing_ok=True)
+        excess -= size

@@ -1,0 +1,13 @@
+"""The version of the code that runs: kept with every result."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def code_version() -> str:
+    """The installed package's version; `0+unknown` in a tree that was never installed."""
+    try:
+        return version("ectopy")
+    except PackageNotFoundError:
+        return "0+unknown"

@@ -1,0 +1,53 @@
+"""The Celery app of a worker: tasks, and what runs beside them in the process."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_ready, worker_shutdown
+from sqlalchemy.exc import DBAPIError
+
+from services.jobs.dispatch import celery_app
+from services.settings import Settings
+from worker.heartbeat import Heartbeat
+from worker.runtime import runtime
+from worker.tasks import predictions
+from worker.upkeep import Upkeep
+from worker.warm_up import log, warm_up
+
+_beside: list[Heartbeat | Upkeep] = []
+
+
+def create() -> Celery:
+    """The app with every task that the API may send."""
+    made = celery_app(Settings().broker)
+    predictions.register(made)
+    return made
+
+
+app = create()
+
+
+@worker_init.connect
+def _load(**_: Any) -> None:
+    try:
+        warm_up(runtime())
+    except DBAPIError as error:  # the database may come later; the first request will be slower
+        log.warning("warm_up.failed", reason=type(error).__name__)
+
+
+@worker_ready.connect
+def _start(**_: Any) -> None:
+    _beside.extend([Heartbeat(runtime()), Upkeep(runtime())])
+    for thread in _beside:
+        thread.start()
+
+
+@worker_shutdown.connect
+def _stop(**_: Any) -> None:
+    for thread in reversed(_beside):
+        if thread is not threading.current_thread():
+            thread.stop()
+    _beside.clear()
