@@ -70,7 +70,7 @@ def _spectrum(taps: NDArray[np.float64], n_fft: int) -> FloatArray:
     centered = np.zeros(n_fft)
     centered[: half + 1] = taps[half:]
     centered[n_fft - half :] = taps[:half]
-    return scipy.fft.rfft(centered).real.astype(np.float32)
+    return np.asarray(scipy.fft.rfft(centered).real, dtype=np.float32)
 
 
 def _reflected(signal: FloatArray, *, before: int, after: int) -> FloatArray:

@@ -102,7 +102,7 @@ def _taps(
     gains: tuple[FrequencyResponse, ...], sampling_rate_hz: float, margin_s: float
 ) -> NDArray[np.float64]:
     def response(hz: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.prod([gain(hz) for gain in gains], axis=0)
+        return np.asarray(np.prod([gain(hz) for gain in gains], axis=0))
 
     half_width = max(1, round(margin_s * sampling_rate_hz))
     taps = symmetric_taps(response, sampling_rate_hz=sampling_rate_hz, half_width=half_width)

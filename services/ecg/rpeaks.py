@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from services.ecg.gaps import bridged, gap_mask
+from services.ecg.pieces import pieces
 from services.ecg.qrs_detector import qrs_positions
 from services.ecg.qrs_location import located_r_peaks
 from services.ecg.record import FloatArray, IntArray
@@ -27,7 +28,7 @@ NEUROKIT_METHODS = (
 METHODS = (OWN_METHOD, *NEUROKIT_METHODS)
 
 # pieces of a long record, and what each needs to know of its neighbours: the beat-height medians of
-# the detector look 15 s and 8 beats to either side
+# the detector look 11 s and 12 beats to either side
 PIECE_S = 1800.0
 MARGIN_S = 60.0
 # two detections of one beat, one from either side of a cut, lie closer than any two beats
@@ -84,17 +85,13 @@ def _neurokit_peaks(lead: FloatArray, sampling_rate_hz: float, method: str) -> I
 
 
 def _in_pieces(signal: FloatArray, sampling_rate_hz: float, detect: PieceDetector) -> IntArray:
-    n_samples = signal.shape[-1]
-    piece, margin = round(PIECE_S * sampling_rate_hz), round(MARGIN_S * sampling_rate_hz)
-    starts = range(0, max(1, n_samples - margin), piece)
+    size, margin = round(PIECE_S * sampling_rate_hz), round(MARGIN_S * sampling_rate_hz)
     peaks = np.empty(0, dtype=np.int64)
-    for start in starts:
-        # the last piece takes a short rest along
-        end = n_samples if start == starts[-1] else start + piece
-        first, last = max(0, start - margin), min(n_samples, end + margin)
-        part = np.asarray(signal[:, first:last])
-        found = detect(bridged(part, gap_mask(part))) + first
-        peaks = _joined(peaks, found[(found >= start) & (found < end)], sampling_rate_hz)
+    for piece in pieces(signal.shape[-1], size=size, margin=margin):
+        part = np.asarray(signal[:, piece.first : piece.last], dtype=np.float32)
+        found = detect(bridged(part, gap_mask(part))) + piece.first
+        own = found[(found >= piece.start) & (found < piece.end)]
+        peaks = _joined(peaks, own, sampling_rate_hz)
     return peaks
 
 

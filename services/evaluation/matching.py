@@ -14,7 +14,7 @@ WINDOW_S = 0.15  # ANSI/AAMI EC57:2012, beat-by-beat comparison
 
 @dataclass(frozen=True)
 class BeatMatch:
-    """One-to-one pairs of reference and detected beats, as positions in the arrays that were matched.
+    """One-to-one pairs of reference and detected beats, as positions in the matched arrays.
 
     of_reference: (n_reference,) position of its detected beat, -1 when it was missed.
     of_detected:  (n_detected,) position of its reference beat, -1 when it is false.
@@ -48,9 +48,9 @@ def matched_beats(
 ) -> BeatMatch:
     """Pairs each reference beat with the detection nearest to it, at most `window_s` away.
 
-    reference, detected: (n,), (m,) ascending sample indices. Two beats pair when each is the other's
-    nearest; what is left over pairs among itself in the same way. Ties go to the earlier one. Counts
-    agree with `wfdb.processing.compare_annotations`, whose window excludes its border.
+    reference, detected: (n,), (m,) ascending sample indices. Two beats pair when each is the
+    other's nearest; what is left over pairs among itself in the same way. Ties go to the earlier
+    one. Counts agree with `wfdb.processing.compare_annotations`, whose window excludes its border.
     """
     reference = np.asarray(reference, dtype=np.int64)
     detected = np.asarray(detected, dtype=np.int64)
