@@ -20,7 +20,7 @@ def queue_lengths(session: Session) -> dict[str, int]:
         .where(JobRow.status == JobStatus.QUEUED)
         .group_by(JobRow.queue)
     )
-    return dict.fromkeys(QUEUES, 0) | dict(session.execute(query).tuples())
+    return dict.fromkeys(QUEUES, 0) | dict(session.execute(query).all())
 
 
 def refresh(session: Session) -> None:
