@@ -37,6 +37,11 @@ SMALLEST_CONTRAST, LARGEST_CONTRAST = 0.05, 10.0
 # a stretch whose largest value is less than this share of the lead's beat height has lost the lead
 LOST_SHARE = 0.15
 LOST_WEIGHT = 0.01
+# a lead is straight where four blocks in a row bend less than any ECG recorder's step
+BLOCK_S = 0.25
+STRAIGHT_BLOCKS = 4
+STRAIGHT_MV = 1e-4
+SMALLEST_TOTAL = 1e-6
 
 REFRACTORY_S = 0.25
 SMALLEST_PEAK = 0.12
@@ -78,6 +83,7 @@ def qrs_positions(signal: FloatArray, *, sampling_rate_hz: float) -> QrsPosition
     """QRS complexes of a signal without gaps, (n_leads, n_samples) float32 mV, 1 s or longer."""
     slow, step = thinned(signal, sampling_rate_hz=sampling_rate_hz)
     rate_hz = sampling_rate_hz / step
+    slow = slow - np.median(slow[:, :: max(1, slow.shape[-1] // 1000)], axis=-1, keepdims=True)
     beat_sum, clearest_lead = _beat_sum(slow, rate_hz)
     peaks, found = scipy.signal.find_peaks(
         beat_sum, height=SMALLEST_PEAK, distance=max(1, round(REFRACTORY_S * rate_hz))
@@ -98,26 +104,64 @@ def _beat_sum(signal: FloatArray, rate_hz: float) -> tuple[FloatArray, int]:
         for band in BANDS_HZ
     ]
     envelopes = np.concatenate(bands)
+    there = _there(signal, rate_hz)
+    if there is not None:
+        there = np.tile(there, (len(BANDS_HZ), 1))
     size = min(max(1, round(STRETCH_S * rate_hz)), envelopes.shape[-1])
-    height, weight = _heights_and_weights(envelopes, size)
-    gain = _interpolated(weight / np.sqrt(height), size, envelopes.shape[-1])
-    # roots, so that a spike in one lead alone counts less than a beat in both
-    root_sum = np.einsum("ij,ij->j", np.sqrt(envelopes), gain)
+    height, weight = _heights_and_weights(envelopes, there, size)
     clearest = int(np.argmax(weight[: len(signal)].mean(axis=1)))
-    return root_sum * root_sum, clearest
+    # roots, so that a spike in one lead alone counts less than a beat in both
+    roots, n_samples = np.sqrt(envelopes), envelopes.shape[-1]
+    gain = _interpolated(weight / np.sqrt(height), size, n_samples)
+    if there is None:
+        return np.einsum("ij,ij->j", roots, gain) ** 2, clearest
+    total = np.einsum("ij,ij->j", _interpolated(weight, size, n_samples), there)
+    root_sum = np.einsum("ij,ij,ij->j", roots, gain, there)
+    return (root_sum / np.maximum(total, SMALLEST_TOTAL)) ** 2, clearest
 
 
-def _heights_and_weights(envelopes: FloatArray, size: int) -> tuple[FloatArray, FloatArray]:
+def _there(signal: FloatArray, rate_hz: float) -> BoolArray | None:
+    """Where each lead holds more than a straight line, the shape of the signal; None: everywhere.
+
+    A lead that came off is flat, a bridged gap is straight; no ECG is either for a second.
+    """
+    size = max(1, round(BLOCK_S * rate_hz))
+    bend = np.abs(np.diff(signal, n=2, prepend=signal[:, :1], append=signal[:, -1:]))
+    bent = np.maximum.reduceat(bend, np.arange(0, bend.shape[-1], size), axis=-1) > STRAIGHT_MV
+    straight = scipy.ndimage.binary_opening(~bent, structure=np.ones((1, STRAIGHT_BLOCKS)))
+    if not straight.any():
+        return None
+    return np.asarray(~np.repeat(straight, size, axis=-1)[:, : signal.shape[-1]])
+
+
+def _heights_and_weights(
+    envelopes: FloatArray, there: BoolArray | None, size: int
+) -> tuple[FloatArray, FloatArray]:
     """Usual beat height and weight of each row in each stretch; a stretch's weights add up to 1."""
     n_rows, n = len(envelopes), envelopes.shape[-1] // size
     stretches = envelopes[:, : n * size].reshape(n_rows, n, size)
     largest = stretches.max(axis=-1)
-    height = scipy.ndimage.median_filter(largest, size=(1, HEIGHT_STRETCHES), mode="nearest")
+    known = largest
+    if there is not None:
+        share = there[:, : n * size].reshape(n_rows, n, size).mean(axis=-1)
+        known = _over_gaps(largest, share > 0.5)
+    height = scipy.ndimage.median_filter(known, size=(1, HEIGHT_STRETCHES), mode="nearest")
     floor = np.median(stretches[:, :, ::3], axis=-1)
     contrast = height / np.maximum(floor, SMALLEST_FLOOR_MV) - 1
     weight = np.clip(contrast, SMALLEST_CONTRAST, LARGEST_CONTRAST) ** 2
     weight = np.where(largest < LOST_SHARE * height, LOST_WEIGHT * weight, weight)
     return np.maximum(height, SMALLEST_HEIGHT_MV), weight / weight.sum(axis=0)
+
+
+def _over_gaps(values: FloatArray, known: BoolArray) -> FloatArray:
+    """The values with each unknown one taken from the nearest known in its row."""
+    filled = values.copy()
+    for row, there in zip(filled, known, strict=True):
+        at = np.flatnonzero(there)
+        if len(at):
+            every = np.arange(len(row))
+            row[:] = row[at[np.searchsorted((at[1:] + at[:-1]) / 2, every)]]
+    return filled
 
 
 def _interpolated(values: NDArray[np.floating[Any]], size: int, n_samples: int) -> FloatArray:
