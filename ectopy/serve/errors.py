@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class CannotServe(Exception):  # noqa: N818 - named as services.errors names its own
+class CannotServe(Exception):
     """Nothing more can be started; the message says what was found and what to do."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy.engine import make_url
 
 from ectopy.commands.migrate import bring_up
+from ectopy.commands.migrate import bring_up
 from ectopy.serve import ports
 from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Sequence
 
 import psutil
@@ -12,6 +13,7 @@ import psutil
 from ectopy.serve.folder import MARKER, DataFolder
 
 PATIENCE_S = 5.0
+POLL_S = 0.02
 POSTGRES = "postgres"
 VALKEY = "valkey-server"
 
@@ -35,11 +37,11 @@ def end_all(processes: Sequence[psutil.Process]) -> None:
         polite = signal.SIGINT if process_name(process) == POSTGRES else signal.SIGTERM
         with contextlib.suppress(psutil.Error):
             process.send_signal(polite)
-    _, stubborn = psutil.wait_procs(processes, timeout=PATIENCE_S)
+    stubborn = _alive_after_patience(processes)
     for process in stubborn:
         with contextlib.suppress(psutil.Error):
             process.kill()
-    psutil.wait_procs(stubborn, timeout=PATIENCE_S)
+    _alive_after_patience(stubborn)
 
 
 def marked_processes(folder: DataFolder) -> list[psutil.Process]:
@@ -68,6 +70,23 @@ def process_name(process: psutil.Process) -> str:
         return process.name()
     except (psutil.Error, OSError):
         return ""
+
+
+def _alive_after_patience(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; a dead one that nobody has buried yet counts as ended."""
+    deadline = time.monotonic() + PATIENCE_S
+    while alive := [process for process in processes if _is_alive(process)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
+    return alive
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _marker(process: psutil.Process) -> str | None:

@@ -12,6 +12,7 @@ from ectopy.serve.folder import DataFolder
 LOOPBACK = "127.0.0.1"
 FIRST_PORTS = {"postgres": 15432, "valkey": 16379}
 TRIES = 200
+LAST_PORT = 65535
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -29,10 +30,11 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 def next_free(first: int, host: str = LOOPBACK) -> int:
     """The first free port from `first` on."""
-    for port in range(first, min(first + TRIES, 65536)):
+    last = min(first + TRIES - 1, LAST_PORT)
+    for port in range(first, last + 1):
         if is_free(port, host):
             return port
-    raise CannotServe(f"no free port on {host} among {first} to {first + TRIES - 1}")
+    raise CannotServe(f"no free port on {host} among {first} to {last}")
 
 
 def for_server(folder: DataFolder, name: str, *, say: Callable[[str], None]) -> int:

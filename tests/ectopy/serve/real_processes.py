@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from ectopy.serve.folder import DataFolder
-from ectopy.serve.orphans import marked_processes, server_processes
+from ectopy.serve.orphans import marked_processes, process_name, server_processes
 
 LIMIT_S = 60.0
 
@@ -35,7 +35,7 @@ def left_running(data_dir: Path) -> list[str]:
     """The names of processes that belong to a data folder."""
     folder = DataFolder.open(data_dir)
     found = [*server_processes(folder), *marked_processes(folder)]
-    return [process.name() for process in found if process.status() != psutil.STATUS_ZOMBIE]
+    return [process_name(process) for process in found if is_running(process.pid)]
 
 
 def postmaster_pid(data_dir: Path) -> int:
