@@ -83,6 +83,8 @@ def beats_annotation_zip(
 def annotation_bytes(sample: IntArray, *, labels: Sequence[str], sampling_rate_hz: float) -> bytes:
     """The annotation file itself; it says its own sampling rate, as `wrann` does."""
     parts = [_word(NOTE, 0), _note(f"## time resolution: {_rate_text(sampling_rate_hz)}")]
+    # one back and one forth: how the WFDB library ends its notes on the whole file
+    parts += [_skip(-1), _word(0, 1)]
     steps = np.diff(sample, prepend=0).tolist()
     for step, label in zip(steps, labels, strict=True):
         symbol = SYMBOL_OF_LABEL[label]

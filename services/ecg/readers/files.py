@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.ecg.readers.base import Limits, ReadHints, SourceFile
 from services.ecg.readers.detect import read_record
+from services.ecg.readers.wfdb_reader import ANNOTATORS
 from services.ecg.record import EcgRecord
 from services.errors import NotFound
 
@@ -19,8 +20,9 @@ def record_from_path(
 ) -> EcgRecord:
     """The record at `path`: without an extension as in WFDB (`mitdb/100`), or a file of it.
 
-    A WFDB record brings the files in the same folder that its header names and those that have its
-    name (annotations). A large record is mapped to a temporary file that is already unlinked.
+    A WFDB record brings along the files in the same folder that its header names, and its
+    annotations. A large record is mapped to a temporary file that is already unlinked.
+    NotFound, and the errors of `read_record`.
     """
     files = [SourceFile(file.name, file) for file in _files_of_record(path)]
     with tempfile.TemporaryDirectory(prefix="ectopy-read-") as workspace:
@@ -28,9 +30,7 @@ def record_from_path(
 
 
 def _files_of_record(path: Path) -> list[Path]:
-    header = path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
-    if not header.is_file() and path.suffix:
-        header = path.with_suffix(".hea")
+    header = _header_for(path)
     if header.is_file():
         return _with_named_files(header)
     if path.is_file():
@@ -38,12 +38,19 @@ def _files_of_record(path: Path) -> list[Path]:
     raise NotFound(f"there is no record at {path}")
 
 
+def _header_for(path: Path) -> Path:
+    """Where the header would be, if `path` is a WFDB record or a file of one."""
+    if path.is_file() and path.suffix.lstrip(".").lower() in ("hea", "dat", "mat", *ANNOTATORS):
+        return path.with_suffix(".hea")
+    return path.with_name(path.name + ".hea")
+
+
 def _with_named_files(header: Path) -> list[Path]:
-    """The header, the files and segments it names, and those of the same name as the header."""
+    """The header, the files and segments it names, and its annotation files."""
     found: dict[Path, None] = {header: None}
-    for sibling in sorted(header.parent.glob(f"{_escaped(header.stem)}.*")):
-        if sibling.is_file() and sibling.suffix != ".hea":
-            found[sibling] = None
+    for annotator in ANNOTATORS:
+        if (annotations := header.with_suffix(f".{annotator}")).is_file():
+            found[annotations] = None
     _add_named(header, found, depth=1)
     return list(found)
 
@@ -57,8 +64,3 @@ def _add_named(header: Path, found: dict[Path, None], *, depth: int) -> None:
             found[segment] = None
             if depth:
                 _add_named(segment, found, depth=depth - 1)
-
-
-def _escaped(stem: str) -> str:
-    """The stem with the characters that `glob` gives a meaning taken literally."""
-    return re.sub(r"([*?\[\]])", r"[\1]", stem)
