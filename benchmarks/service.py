@@ -1,0 +1,154 @@
+"""Upload to labels through the whole service, what the API adds, and memory with a 24-hour record.
+
+    python -m benchmarks.service [--runs 15] [--hours 24]
+
+Starts the service for itself in a temporary folder, as `ectopy serve` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from benchmarks.records import wfdb_files
+
+START_PATIENCE_S = 120.0
+
+
+def main() -> None:
+    arguments = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        service = Service(Path(folder))
+        try:
+            _report_speed(service, arguments.runs)
+            if arguments.hours:
+                _report_long_record(service, arguments.hours)
+        finally:
+            service.stop()
+
+
+class Service:
+    """`ectopy serve` on a data folder of its own and a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ectopy.cli", "serve", "--data", str(folder / "data")],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.pids: dict[str, int] = {}
+        self.url = ""
+        deadline = time.monotonic() + START_PATIENCE_S
+        for line in self._process.stdout or ():
+            if found := re.search(r"is ready: (\S+)", line):
+                self.url = found[1]
+            if found := re.match(r"\s+(api|worker|postgres|valkey)\s+(\d+)", line):
+                self.pids[found[1]] = int(found[2])
+            if "Ctrl-C" in line or time.monotonic() > deadline:
+                break
+        self.client = httpx2.Client(base_url=self.url, timeout=600.0, trust_env=False)
+
+    def predict(self, files: dict[str, bytes], *, wait_s: int = 60) -> tuple[float, dict[str, Any]]:
+        """Seconds from sending the first byte to having the last label, and the answer."""
+        parts = [("file", (name, content)) for name, content in files.items()]
+        started = time.perf_counter()
+        answer = self.client.post(
+            "/v1/predict/beats", files=parts, headers={"Prefer": f"wait={wait_s}"}
+        )
+        body = answer.raise_for_status().json()
+        while body["finished_at"] is None:
+            time.sleep(0.2)
+            body = self.client.get(f"/v1/predictions/{body['id']}").raise_for_status().json()
+        return time.perf_counter() - started, body
+
+    def peak_mb(self, part: str) -> float:
+        """Most memory that a part ever held (VmHWM)."""
+        status = Path(f"/proc/{self.pids[part]}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+    def stop(self) -> None:
+        self.client.close()
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=60)
+
+
+def _report_speed(service: Service, runs: int) -> None:
+    walls, pipelines = [], []
+    for variant in range(runs + 2):
+        files = wfdb_files(30, variant=variant)
+        wall, body = service.predict(files)
+        if variant >= 2:
+            walls.append(wall)
+            pipelines.append(_seconds(body["started_at"], body["finished_at"]))
+    added = np.array(walls) - np.array(pipelines)
+    print(
+        f"30 min, two leads, {sum(map(len, files.values())) / 1e6:.1f} MB, {runs} uploads in turn"
+    )
+    for name, found in (
+        ("upload to labels", walls),
+        ("of it in the worker", pipelines),
+        ("beside the worker", added),
+    ):
+        low, middle, high = 1000 * np.quantile(found, (0, 0.5, 1))
+        print(f"  {name:<22}{middle:8.0f} ms   ({low:.0f} to {high:.0f})")
+    _report_parts_beside(service)
+
+
+def _report_parts_beside(service: Service) -> None:
+    """What the gateway does by itself: receive, decode and store; and answer a kept result."""
+    files = wfdb_files(30, variant=100_000)
+    parts = [("file", (name, content)) for name, content in files.items()]
+    started = time.perf_counter()
+    record = service.client.post("/v1/records", files=parts).raise_for_status().json()
+    print(f"  {'upload alone':<22}{1000 * (time.perf_counter() - started):8.0f} ms")
+    body = {"record_id": record["id"], "task": "beats"}
+    waits, pipelines = [], []
+    for _ in range(7):
+        started = time.perf_counter()
+        answer = service.client.post("/v1/predictions", json=body, headers={"Prefer": "wait=60"})
+        waits.append(time.perf_counter() - started)
+        found = answer.raise_for_status().json()
+        pipelines.append(_seconds(found["started_at"], found["finished_at"]))
+    added = 1000 * float(np.median(np.array(waits) - np.array(pipelines)))
+    print(f"  {'API adds, stored record':<22}{added:8.0f} ms")
+
+
+def _report_long_record(service: Service, hours: float) -> None:
+    files = wfdb_files(60 * hours, variant=7)
+    before = {part: service.peak_mb(part) for part in ("api", "worker")}
+    wall, body = service.predict(files)
+    beats = sum(body["result"]["counts"].values())
+    print(
+        f"{hours:g} hours, two leads, {sum(map(len, files.values())) / 1e6:.0f} MB: {beats} beats"
+    )
+    in_worker = _seconds(body["started_at"], body["finished_at"])
+    print(f"  upload to labels      {wall:8.1f} s, {in_worker:.1f} s of it in the worker")
+    for part in ("api", "worker"):
+        after = service.peak_mb(part)
+        print(f"  peak memory of {part:<7}{after:8.0f} MB   ({before[part]:.0f} before)")
+
+
+def _seconds(start: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--hours", type=float, default=24.0, help="0 leaves the long record out")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
