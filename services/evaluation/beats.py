@@ -111,6 +111,12 @@ def macro_f1(matrix: IntArray, classes: Sequence[str]) -> FloatMatrix:
     return np.asarray(f1(matrix)[..., columns].mean(axis=-1))
 
 
+def accuracy(matrix: IntArray) -> FloatMatrix:
+    """Of the beats that were found, those given their class. (..., 6, 6) -> (...)."""
+    found = matrix[..., :N_CLASSES, :N_CLASSES].sum(axis=(-2, -1))
+    return _ratio(_right(matrix).sum(axis=-1), found)
+
+
 def without_reference(matrix: IntArray, classes: Sequence[str]) -> IntArray:
     """The matrix with the beats of these reference classes left out."""
     left = matrix.copy()

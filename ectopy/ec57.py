@@ -1,0 +1,180 @@
+"""`ectopy ec57`: beats of MIT-BIH records found and labelled, and scored by ANSI/AAMI EC57."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from services.ecg.labels import AAMI_CLASSES, DS2, mitdb_patient
+from services.ecg.readers.files import record_from_path
+from services.ecg.record import Annotations, EcgRecord, IntArray
+from services.ecg.rpeaks import OWN_METHOD, r_peaks
+from services.errors import UnusableInput
+from services.evaluation.beats import LabelledBeats, record_confusion, reference_beats
+from services.evaluation.report import RecordScore, Table, table
+from services.evaluation.report_text import table_text
+from services.models.interface import Predictor
+from services.models.results import BeatResult
+from services.training.progress import NoProgress, Progress
+
+STARTS_S = (0.0, 300.0)
+# 201 (in DS1) and 202 (in DS2) are one man, so DS2 is also scored without him
+SHARED_WITH_TRAINING = ("202",)
+
+_Labeller = Callable[[EcgRecord], LabelledBeats]
+
+
+@runtime_checkable
+class PredictsAtPeaks(Protocol):
+    """A predictor that can be told where the R peaks are."""
+
+    def predict_at(
+        self, record: EcgRecord, r_peaks: IntArray, *, progress: Progress
+    ) -> BeatResult: ...
+
+
+@dataclass(frozen=True)
+class Ec57:
+    """The tables of one evaluation, with what was evaluated in each title."""
+
+    titles: tuple[str, ...]
+    tables: tuple[Table, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """A list of tables, each with its title; plain values."""
+        pairs = zip(self.titles, self.tables, strict=True)
+        return {"tables": [{"title": title, **part.as_json()} for title, part in pairs]}
+
+    def as_text(self) -> str:
+        """All tables, for a terminal."""
+        pairs = zip(self.titles, self.tables, strict=True)
+        return "\n\n".join(table_text(part, title=title) for title, part in pairs)
+
+
+def evaluate(
+    mitdb_folder: Path,
+    model: Predictor | Path,
+    records: Sequence[str] = DS2,
+    *,
+    annotated_peaks: bool = False,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Ec57:
+    """Labels every beat of the records with the model and scores it against the annotations.
+
+    model: a loaded one, or the folder of an ECGBERT model, which is then loaded on `device`.
+    annotated_peaks: gives the model the annotated beats instead of letting it find its own; it then
+    has to be a PredictsAtPeaks. Raises errors of services.errors where a record cannot be read or
+    has no annotations, or the model does not fit.
+    """
+    predictor = _loaded(model, device) if isinstance(model, Path) else model
+    at_peaks = predictor if isinstance(predictor, PredictsAtPeaks) else None
+    if annotated_peaks and at_peaks is None:
+        raise UnusableInput("this model finds its own R peaks and cannot be given annotated ones")
+
+    def label(record: EcgRecord) -> LabelledBeats:
+        if annotated_peaks and at_peaks is not None:
+            peaks = reference_beats(_annotations(record)).sample
+            return _labelled(at_peaks.predict_at(record, peaks, progress=NoProgress()))
+        result = predictor.predict(record, options={}, progress=NoProgress())
+        if not isinstance(result, BeatResult):
+            raise UnusableInput("this model does not label beats")
+        return _labelled(result)
+
+    return _evaluated(mitdb_folder, records, label, with_classes=True, progress=progress)
+
+
+def evaluate_detection(
+    mitdb_folder: Path,
+    records: Sequence[str] = DS2,
+    *,
+    method: str = OWN_METHOD,
+    lead: int = 0,
+    progress: Progress | None = None,
+) -> Ec57:
+    """Scores an R-peak detector alone, without any model. Arguments as `r_peaks` has them."""
+
+    def find(record: EcgRecord) -> LabelledBeats:
+        signal = record.signal[list(record.ecg_lead_indices)]
+        found = r_peaks(signal, sampling_rate_hz=record.sampling_rate_hz, method=method, lead=lead)
+        return LabelledBeats(found, np.zeros(len(found), dtype=np.int64))
+
+    return _evaluated(mitdb_folder, records, find, with_classes=False, progress=progress)
+
+
+def print_ec57(result: Ec57, *, json_path: Path | None = None) -> None:
+    """Prints the tables, and writes them as JSON where a path is given."""
+    print(result.as_text())
+    if json_path is not None:
+        json_path.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+
+
+def _loaded(folder: Path, device: str) -> Predictor:
+    # imported here: scoring a detector alone needs no torch
+    from services.models.ecgbert.family import FAMILY
+
+    return FAMILY.load(folder, device=device)
+
+
+def _evaluated(
+    mitdb_folder: Path,
+    records: Sequence[str],
+    label: _Labeller,
+    *,
+    with_classes: bool,
+    progress: Progress | None,
+) -> Ec57:
+    scores: dict[float, list[RecordScore]] = {start_s: [] for start_s in STARTS_S}
+    for done, name in enumerate(records):
+        if progress is not None:
+            progress.check_cancelled()
+            progress.advance(done / len(records), stage=f"record {name}")
+        for start_s, score in _record_scores(mitdb_folder / name, label):
+            scores[start_s].append(score)
+    titled = list(_tables(scores, with_classes=with_classes))
+    return Ec57(tuple(title for title, _ in titled), tuple(part for _, part in titled))
+
+
+def _record_scores(path: Path, label: _Labeller) -> Iterator[tuple[float, RecordScore]]:
+    record = record_from_path(path)
+    annotations, found = _annotations(record), label(record)
+    for start_s in STARTS_S:
+        matrix = record_confusion(
+            annotations, found, sampling_rate_hz=record.sampling_rate_hz, start_s=start_s
+        )
+        yield start_s, RecordScore(path.name, mitdb_patient(path.name), matrix)
+
+
+def _annotations(record: EcgRecord) -> Annotations:
+    if record.annotations is None:
+        raise UnusableInput(f"record {record.name} has no annotations to be scored against")
+    return record.annotations
+
+
+def _tables(
+    scores: dict[float, list[RecordScore]], *, with_classes: bool
+) -> Iterator[tuple[str, Table]]:
+    for start_s, every in scores.items():
+        when = f"from minute {start_s / 60:g}"
+        yield f"All records, {when}", table(every, start_s=start_s, with_classes=with_classes)
+        apart = [score for score in every if score.record not in SHARED_WITH_TRAINING]
+        if with_classes and 0 < len(apart) < len(every):
+            title = f"Without {' '.join(SHARED_WITH_TRAINING)}, {when}"
+            yield title, table(apart, start_s=start_s, with_classes=True)
+
+
+def _labelled(result: BeatResult) -> LabelledBeats:
+    """The result's labels as indices into AAMI_CLASSES."""
+    missing = sorted(set(result.labels) - set(AAMI_CLASSES))
+    if missing:
+        raise UnusableInput(
+            f"EC57 scores the classes {', '.join(AAMI_CLASSES)}; this model answers "
+            f"{', '.join(missing)}"
+        )
+    to_aami = np.array([AAMI_CLASSES.index(name) for name in result.labels], dtype=np.int64)
+    return LabelledBeats(result.sample, to_aami[result.label_index])
