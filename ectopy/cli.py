@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ectopy.commands import models, predict
+from ectopy.commands import beats, models, predict
 from services.errors import EctopyError
 from services.settings import Settings
 
@@ -19,9 +19,9 @@ app = typer.Typer(
     help="Reads ECGs with deep models. Research use only, not a medical device.",
 )
 app.command(name="predict")(predict.predict)
+app.command(name="ec57")(beats.ec57)
+app.command(name="train-default")(beats.train_default)
 app.add_typer(models.app, name="models")
-
-Mitdb = Annotated[Path, typer.Option(help="folder of MIT-BIH records (100.hea, 100.dat, ...)")]
 
 
 @app.command()

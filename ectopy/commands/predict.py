@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ectopy.commands.bars import progress_bar
 from ectopy.commands.models import model_folder
 from services.models.results import BeatResult
 from services.registry.service import CARD
@@ -54,8 +53,7 @@ def predicted(record: Path, *, model: str, device: str) -> BeatResult:
     folder = model_folder(model)
     family = json.loads((folder / CARD).read_text())["family"]
     options = {name: option.default for name, option in FAMILY_SPECS[family].options.items()}
-    with _bar() as bar:
-        progress = BarProgress(bar)
+    with progress_bar() as progress:
         progress.advance(0.0, stage="reading")
         ecg = record_from_path(record)
         progress.advance(0.0, stage="loading the model")
@@ -64,32 +62,6 @@ def predicted(record: Path, *, model: str, device: str) -> BeatResult:
     if not isinstance(result, BeatResult):
         raise TypeError(f"{model} does not label beats")
     return result
-
-
-class BarProgress:
-    """services.training.progress.Progress on a terminal."""
-
-    def __init__(self, bar: Progress) -> None:
-        self._bar, self._task = bar, bar.add_task("", total=1.0)
-
-    def advance(self, fraction: float, *, stage: str = "") -> None:
-        self._bar.update(self._task, completed=fraction, description=stage)
-
-    def event(self, kind: str, data: dict[str, Any]) -> None:
-        self._bar.console.print(f"{kind}: {data}")
-
-    def check_cancelled(self) -> None:
-        return None
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def _print(result: BeatResult, output: OutputFormat) -> None:

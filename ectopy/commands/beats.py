@@ -1,0 +1,67 @@
+"""`ectopy ec57` and `ectopy train-default`: how good the beat model is, and making it again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ectopy.commands.bars import progress_bar
+from ectopy.commands.models import model_folder
+from ectopy.commands.predict import DEFAULT_MODEL
+from services.ecg.labels import DS1, DS2
+
+Mitdb = Annotated[Path, typer.Option(help="folder of MIT-BIH records (100.hea, 100.dat, ...)")]
+
+
+def ec57(
+    mitdb: Mitdb,
+    model: Annotated[str, typer.Option(help="name or folder of a model")] = DEFAULT_MODEL,
+    records: Annotated[str, typer.Option(help="DS1, DS2, or names: 100,103")] = "DS2",
+    annotated_peaks: Annotated[
+        bool, typer.Option(help="label the annotated beats instead of finding them")
+    ] = False,
+    detection: Annotated[bool, typer.Option(help="score the R-peak detector alone")] = False,
+    method: Annotated[str, typer.Option(help="detector, with --detection")] = "ectopy",
+    json_file: Annotated[Path | None, typer.Option("--json", help="also write this file")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+) -> None:
+    """Find and label the beats of MIT-BIH records; print AAMI EC57 figures."""
+    from ectopy.ec57 import evaluate, evaluate_detection, print_ec57
+
+    names = record_names(records)
+    with progress_bar() as progress:
+        if detection:
+            result = evaluate_detection(mitdb, names, method=method, progress=progress)
+        else:
+            from worker.devices import device_for
+
+            result = evaluate(
+                mitdb,
+                model_folder(model),
+                names,
+                annotated_peaks=annotated_peaks,
+                device=device_for(device),
+                progress=progress,
+            )
+    print_ec57(result, json_path=json_file)
+
+
+def train_default(
+    mitdb: Mitdb,
+    out: Annotated[Path, typer.Option(help="folder to write the model to")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Train the default beat model again from the DS1 records of a folder; reads nothing else."""
+    from services.models.ecgbert.training_default import train_default as train
+
+    with progress_bar() as progress:
+        train(mitdb, out, seed=seed, progress=progress)
+    typer.echo(f"written: {out}")
+
+
+def record_names(text: str) -> tuple[str, ...]:
+    """`DS1`, `DS2`, or names with commas between them."""
+    known = {"DS1": DS1, "DS2": DS2}
+    return known.get(text.upper()) or tuple(name.strip() for name in text.split(",") if name)
