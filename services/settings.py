@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     models_in_memory: int = Field(
         8, gt=0, description="loaded model versions a worker keeps; least recently used goes first"
     )
+    worker_alive_file: Path | None = Field(
+        None, description="file that a worker touches every few seconds, for a health check"
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least shown"

@@ -6,7 +6,7 @@ import threading
 import time
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.jobs import lifecycle, presence
 from worker.runtime import Runtime
@@ -30,7 +30,7 @@ class Heartbeat(threading.Thread):
         while not self._ended.wait(TICK_S):
             try:
                 self.tick()
-            except DBAPIError as error:
+            except (DBAPIError, OSError) as error:
                 log.warning("heartbeat.failed", reason=type(error).__name__)
 
     def tick(self) -> None:
@@ -48,12 +48,12 @@ class Heartbeat(threading.Thread):
                 lease_s = self._runtime.settings.lease_s
                 lifecycle.renew(session, self._runtime.identity.name, lease_s=lease_s)
                 self._next_renewal = now + lease_s / 4
-            stopping = (
-                lifecycle.asked_to_stop(session, self._runtime.identity.name) if running else ()
-            )
-        for job_id in stopping:
-            if job_id in running:
-                running[job_id].set()
+            wanted = lifecycle.wanted(session, self._runtime.identity.name) if running else set()
+        for job_id in running.keys() - wanted:  # cancelled, or no longer ours
+            running[job_id].set()
+        alive_file = self._runtime.settings.worker_alive_file
+        if beat_due and alive_file is not None:
+            alive_file.touch()
 
     def stop(self) -> None:
         """Ends the thread and says good-bye."""
@@ -62,5 +62,5 @@ class Heartbeat(threading.Thread):
         try:
             with self._runtime.sessions.begin() as session:
                 presence.leave(session, self._runtime.identity.name)
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             log.warning("heartbeat.no_goodbye", reason=type(error).__name__)
