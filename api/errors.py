@@ -8,15 +8,16 @@ import orjson
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
-from services.errors import PROBLEM_BASE, EctopyError, RateLimited, Unavailable
+from services.db.session import DATABASE_AWAY
+from services.errors import PROBLEM_BASE, EctopyError, MalformedInput, RateLimited, Unavailable
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+NO_FILE = "no file: send multipart/form-data with the record's files, each in a part named `file`"
 _TITLES = {
     400: ("malformed-input", "Malformed input"),
     404: ("not-found", "Not found"),
@@ -30,8 +31,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(EctopyError, _deliberate)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(DBAPIError, _database_away)
-    app.add_exception_handler(PoolTimeout, _database_away)
+    for away in DATABASE_AWAY:
+        app.add_exception_handler(away, _database_away)
+    app.add_exception_handler(DataError, _not_storable)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -57,6 +59,10 @@ def _invalid(_: Request, error: Exception) -> Response:
         raise error
     found = [{"loc": list(e["loc"]), "msg": str(e["msg"])} for e in error.errors()]
     where = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in found[:5])
+    if any(_unreadable(e) for e in error.errors()):
+        return problem_response(MalformedInput(where, errors=found).problem())
+    if any(_without_file(e) for e in error.errors()):
+        return problem_response(MalformedInput(NO_FILE, errors=found).problem())
     return problem_response(
         {
             "type": PROBLEM_BASE + "invalid-request",
@@ -66,6 +72,15 @@ def _invalid(_: Request, error: Exception) -> Response:
             "errors": found,
         }
     )
+
+
+def _unreadable(error: dict[str, Any]) -> bool:
+    """A body that is no JSON at all, beside one whose content is not what it should be."""
+    return bool(error["type"] == "json_invalid")
+
+
+def _without_file(error: dict[str, Any]) -> bool:
+    return error["type"] == "missing" and tuple(error["loc"]) == ("body", "file")
 
 
 def _http(_: Request, error: Exception) -> Response:
@@ -87,6 +102,14 @@ def _database_away(request: Request, error: Exception) -> Response:
     log.warning("database.away", path=request.url.path, reason=type(error).__name__)
     away = Unavailable("the database does not answer; nothing was changed, try again in a moment")
     return problem_response(away.problem(), {"Retry-After": "5"})
+
+
+def _not_storable(_: Request, error: Exception) -> Response:
+    """Postgres knows no NUL character in a text, and no id has one."""
+    if not isinstance(error, DataError):
+        raise error
+    refused = MalformedInput("the request holds a value that cannot be stored, such as a NUL byte")
+    return problem_response(refused.problem())
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

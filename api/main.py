@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from api import errors
+from api import docs_page, errors
 from api.middleware import BodyLimit, LocalClientsOnly, Measured
 from api.openapi import describe
 from api.routers import models, operations, predict, predictions, records
@@ -22,7 +22,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; settings from the environment unless given."""
     settings = settings or Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
-    app = FastAPI(title="Ectopy", version=code_version(), lifespan=_lifespan)
+    app = FastAPI(
+        title="Ectopy",
+        version=code_version(),
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.ectopy = state_for(settings)
     app.add_middleware(BodyLimit, max_bytes=settings.max_upload_bytes)
     app.add_middleware(Measured)
@@ -30,6 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     for room in (records, predictions, predict, models, operations):
         app.include_router(room.router)
+    docs_page.install(app)
     describe(app)
     return app
 

@@ -12,6 +12,8 @@ from services import telemetry
 from services.access.clients import IPNetwork, may_call
 from services.errors import NotPermitted, TooLarge
 
+MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
+
 
 class LocalClientsOnly:
     """Without keys the service answers this machine, and networks that a setting names."""
@@ -42,11 +44,11 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > self._max_bytes:
-            answer = problem_response(
-                TooLarge(self._detail()).problem(), headers={"Connection": "close"}
-            )
+        headers = dict(scope["headers"])
+        limit, detail = self._limit(headers.get(b"content-type", b""))
+        declared = headers.get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            answer = problem_response(TooLarge(detail).problem(), headers={"Connection": "close"})
             await answer(scope, receive, send)
             return
         received = 0
@@ -55,14 +57,19 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise HTTPException(413, self._detail())
+            if received > limit:
+                raise HTTPException(413, detail, headers={"Connection": "close"})
             return message
 
         await self._app(scope, counted, send)
 
-    def _detail(self) -> str:
-        return f"a request may have at most {self._max_bytes:,} bytes (ECTOPY_MAX_UPLOAD_BYTES)"
+    def _limit(self, content_type: bytes) -> tuple[int, str]:
+        """Files go to disk as they come; any other body is held in memory whole."""
+        if content_type.strip().lower().startswith(b"multipart/"):
+            named = f"{self._max_bytes:,} bytes (ECTOPY_MAX_UPLOAD_BYTES)"
+            return self._max_bytes, f"a request may have at most {named}"
+        limit = min(self._max_bytes, MAX_BODY_IN_MEMORY)
+        return limit, f"a request without files may have at most {limit:,} bytes"
 
 
 class Measured:

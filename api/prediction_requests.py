@@ -17,7 +17,6 @@ from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.errors import StateConflict
-from services.jobs import dispatch
 from services.jobs.states import ENDED
 from services.predictions import service as predictions
 from services.predictions.row import PredictionRow
@@ -36,11 +35,9 @@ def of_stored_record(
         return predictions.create(session, request, record, prediction_id=prediction_id)
 
     body = [record_id, request.task, request.model, request.options]
-    with state.sessions() as session:
-        row = _made_once(session, idempotent.with_body(body), make)
-        session.commit()
-        _sent(state, session, row)
-        return row
+    with state.sessions.begin() as session:
+        row, made = _made_once(session, idempotent.with_body(body), make)
+    return _sent(state, row) if made else row
 
 
 def of_stored_records(
@@ -56,11 +53,9 @@ def of_stored_records(
         return predictions.create_batch(session, request, found, prediction_id=prediction_id)
 
     body = [record_ids, request.task, request.model, request.options]
-    with state.sessions() as session:
-        row = _made_once(session, idempotent.with_body(body), make)
-        session.commit()
-        _sent(state, session, row)
-        return row
+    with state.sessions.begin() as session:
+        row, made = _made_once(session, idempotent.with_body(body), make)
+    return _sent(state, row) if made else row
 
 
 def of_upload(
@@ -77,10 +72,8 @@ def of_upload(
 
         body = [upload.sha256, form.fields(), request.task, request.model, request.options]
         once = idempotent.with_body(body)
-        row = with_files(state, record_id, lambda session: _made_once(session, once, make))
-    with state.sessions() as session:
-        _sent(state, session, row)
-    return row
+        row, made = with_files(state, record_id, lambda session: _made_once(session, once, make))
+    return _sent(state, row) if made else row
 
 
 async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> Response:
@@ -104,20 +97,22 @@ def _made_once(
     session: Session,
     idempotent: IdempotentRequest,
     make: Callable[[Session, str], PredictionRow],
-) -> PredictionRow:
+) -> tuple[PredictionRow, bool]:
+    """The prediction and whether this request made it."""
     prediction_id = predictions.new_prediction_id()
     earlier = earlier_resource(session, idempotent, prediction_id)
     if earlier is None:
-        return make(session, prediction_id)
+        return make(session, prediction_id), True
     row = predictions.find(session, earlier)
     if row is None:
         raise StateConflict("the prediction that this Idempotency-Key made was removed")
+    return row, False
+
+
+def _sent(state: ApiState, row: PredictionRow) -> PredictionRow:
+    """Upkeep sends what the broker did not take."""
+    state.dispatcher.send(row.job)
     return row
-
-
-def _sent(state: ApiState, session: Session, row: PredictionRow) -> None:
-    if row.job.sent_at is None and row.job.finished_at is None:
-        dispatch.send(session, state.dispatcher, row.job)
 
 
 def _view_if_ended(state: ApiState, prediction_id: str) -> dict[str, Any] | None:
@@ -125,17 +120,9 @@ def _view_if_ended(state: ApiState, prediction_id: str) -> dict[str, Any] | None
         row = predictions.get(session, prediction_id)
         if row.job.status not in ENDED:
             return None
-        return _json(session, row)
+        return prediction_json(predictions.whole(session, row))
 
 
 def _view(state: ApiState, prediction_id: str) -> dict[str, Any]:
     with state.sessions() as session:
-        return _json(session, predictions.get(session, prediction_id))
-
-
-def _json(session: Session, row: PredictionRow) -> dict[str, Any]:
-    return prediction_json(
-        row,
-        record_id=predictions.record_id(session, row),
-        result=predictions.result(session, row),
-    )
+        return prediction_json(predictions.whole(session, predictions.get(session, prediction_id)))

@@ -6,16 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from sqlalchemy.orm import Session
 
 from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource, settle_on
-from services.errors import StateConflict
+from services.errors import StateConflict, Unavailable
 from services.records import service as records
 from services.records.row import RecordRow
 from services.records.service import Upload
 from services.storage.factory import workspace
+
+log = structlog.get_logger()
 
 Made = TypeVar("Made")
 
@@ -64,10 +67,18 @@ def with_files(state: ApiState, record_id: str, action: Callable[[Session], Made
             made = action(session)
         except BaseException:
             session.rollback()
-            records.discard_files(state.store, record_id)
+            discard_files_if_possible(state, record_id)
             raise
         session.commit()
         return made
+
+
+def discard_files_if_possible(state: ApiState, record_id: str) -> None:
+    """A store that is away keeps nobody waiting: upkeep removes files that have no row."""
+    try:
+        records.discard_files(state.store, record_id)
+    except Unavailable as error:
+        log.warning("files.left_to_upkeep", record_id=record_id, reason=error.detail)
 
 
 def _still_there(row: RecordRow | None) -> RecordRow:

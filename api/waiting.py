@@ -19,6 +19,7 @@ import structlog
 from fastapi import Header
 from sqlalchemy.engine import URL
 
+from services.db.session import DATABASE_AWAY
 from services.errors import MalformedInput
 from services.jobs.lifecycle import CHANNEL
 
@@ -28,8 +29,8 @@ T = TypeVar("T")
 
 MAX_WAIT_S = 60.0
 LOOK_EVERY_S = 1.0
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]{1,9})\"?\s*(?:$|[,;])")
-_HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])")
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]+)\"?\s*(?:$|[,;])", re.IGNORECASE)
+_HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])", re.IGNORECASE)
 
 
 def preferred_wait_s(
@@ -73,7 +74,7 @@ class JobWaiter:
         try:
             while True:
                 changed.clear()
-                found = await look()
+                found = await _looked(look)
                 left = deadline - time.monotonic()
                 if found is not None or left <= 0:
                     return found
@@ -103,6 +104,15 @@ class JobWaiter:
             async for notification in connection.notifies():
                 for changed in self._waiting.get(notification.payload, ()):
                     changed.set()
+
+
+async def _looked(look: Callable[[], Awaitable[T | None]]) -> T | None:
+    """Nothing found while the database is away: who waits already is not turned away."""
+    try:
+        return await look()
+    except DATABASE_AWAY as error:
+        log.warning("wait.look_failed", reason=type(error).__name__)
+        return None
 
 
 async def _wait_for(changed: asyncio.Event, seconds: float) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.jobs.dispatch import celery_app
 from services.settings import Settings
@@ -34,7 +34,9 @@ app = create()
 def _load(**_: Any) -> None:
     try:
         warm_up(runtime())
-    except DBAPIError as error:  # the database may come later; the first request will be slower
+    except (
+        SQLAlchemyError
+    ) as error:  # the database may come later; the first request will be slower
         log.warning("warm_up.failed", reason=type(error).__name__)
 
 

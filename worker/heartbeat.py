@@ -30,7 +30,7 @@ class Heartbeat(threading.Thread):
         while not self._ended.wait(TICK_S):
             try:
                 self.tick()
-            except (DBAPIError, OSError) as error:
+            except (SQLAlchemyError, OSError) as error:
                 log.warning("heartbeat.failed", reason=type(error).__name__)
 
     def tick(self) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from services.models.families import FAMILIES
-
 from services.errors import Unavailable
+from services.models.families import FAMILIES
 from services.models.interface import Predictor
 from services.registry.service import folder_of
 
@@ -27,7 +26,7 @@ class LoadedPredictors:
             if found is None:
                 if family not in FAMILIES:
                     raise Unavailable(f"this worker does not know the model family {family}")
-                found = FAMILIES[family].load(folder_of(location), device=self._device)
+                found = FAMILIES[family].load(folder_of(location, sha256), device=self._device)
                 self._loaded[sha256] = found
             self._loaded.move_to_end(sha256)
             while len(self._loaded) > self._capacity:

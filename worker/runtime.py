@@ -48,11 +48,13 @@ class Runtime:
         if claim is None:
             log.info("job.not_claimed", job_id=job_id)
             return
-        stop = self.running.setdefault(job_id, threading.Event())
+        # an earlier attempt may still run here: it has lost its claim, and its flag is its own
+        stop = self.running[job_id] = threading.Event()
         try:
             execute(self.sessions, claim, runner(self), stop)
         finally:
-            self.running.pop(job_id, None)
+            if self.running.get(job_id) is stop:
+                del self.running[job_id]
 
 
 @cache

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from services import clock, ids
@@ -44,7 +44,7 @@ class Upkeep(threading.Thread):
         while not self._ended.wait(ROUND_S):
             try:
                 self.round()
-            except (DBAPIError, EctopyError, OSError) as error:
+            except (SQLAlchemyError, EctopyError, OSError) as error:
                 log.warning("upkeep.failed", reason=type(error).__name__)
 
     def stop(self) -> None:
@@ -78,7 +78,7 @@ class Upkeep(threading.Thread):
             before = clock.now() - (patience if backlog == 0 else LONG_WAIT)
             for job in lifecycle.unsent(session, queue, before=before):
                 log.warning("upkeep.sent_again", job_id=job.id)
-                dispatch.send(session, self._runtime.dispatcher, job)
+                dispatch.send_again(session, self._runtime.dispatcher, job)
 
     def _sweep(self) -> None:
         settings = self._runtime.settings

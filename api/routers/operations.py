@@ -8,15 +8,16 @@ from typing import Any
 import redis
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api import measurements
 from api.answers import json_answer
 from api.dependencies import ReadSession, State
+from api.errors import problem_response
 from api.schemas.operations import Health, Readiness, SystemOut
+from api.schemas.problems import problems
 from api.state import ApiState
-from services.db.session import SessionFactory
+from services.db.session import DATABASE_AWAY, SessionFactory
+from services.errors import Unavailable
 from services.jobs import presence
 from services.version import code_version
 
@@ -33,7 +34,7 @@ async def healthz() -> Response:
 @router.get(
     "/readyz",
     response_model=Readiness,
-    responses={503: {"model": Readiness, "description": "names what does not answer"}},
+    responses=problems(),
     summary="Database, broker and at least one worker answer",
 )
 def readyz(state: State) -> Response:
@@ -41,9 +42,10 @@ def readyz(state: State) -> Response:
     checks["worker"] = (
         _worker(state.sessions) if checks["database"] == "ok" else "unknown: no database"
     )
-    ready = all(answer == "ok" for answer in checks.values())
-    body = {"status": "ready" if ready else "not ready", "checks": checks}
-    return json_answer(body, status=200 if ready else 503)
+    missing = [f"{part}: {answer}" for part, answer in checks.items() if answer != "ok"]
+    if missing:
+        return problem_response(Unavailable("; ".join(missing)).problem() | {"checks": checks})
+    return json_answer({"status": "ready", "checks": checks})
 
 
 @router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
@@ -92,7 +94,7 @@ def _database(sessions: SessionFactory) -> str:
     try:
         with sessions() as session:
             session.connection()
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_AWAY:
         return "does not answer"
     return "ok"
 
@@ -101,7 +103,7 @@ def _worker(sessions: SessionFactory) -> str:
     try:
         with sessions() as session:
             return "ok" if presence.alive(session) else "none was heard of lately"
-    except (DBAPIError, PoolTimeout):
+    except DATABASE_AWAY:
         return "unknown: no database"
 
 

@@ -92,13 +92,8 @@ def list_predictions(
     wanted = PredictionFilter(record_id, task, status)
     rows = predictions.page(session, wanted, before_id=paging.after, limit=paging.limit + 1)
     shown, more = split(rows, paging.limit)
-    data = [
-        prediction_json(
-            row, record_id=of, result=predictions.result(session, row, with_beats=False)
-        )
-        for row, of in shown
-    ]
-    return json_answer(listing(data, last_id=shown[-1][0].id if shown else None, more=more))
+    data = [prediction_json(found) for found in predictions.outlines(session, shown)]
+    return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
 
 
 @router.get(
@@ -109,13 +104,7 @@ def list_predictions(
 )
 def get_prediction(prediction_id: str, session: ReadSession) -> Response:
     row = predictions.get(session, prediction_id)
-    return json_answer(
-        prediction_json(
-            row,
-            record_id=predictions.record_id(session, row),
-            result=predictions.result(session, row),
-        )
-    )
+    return json_answer(prediction_json(predictions.whole(session, row)))
 
 
 @router.post(
@@ -127,7 +116,7 @@ def get_prediction(prediction_id: str, session: ReadSession) -> Response:
 def cancel_prediction(prediction_id: str, state: State) -> Response:
     with state.sessions.begin() as session:
         row = predictions.cancel(session, prediction_id)
-        body = prediction_json(row, record_id=predictions.record_id(session, row), result=None)
+        body = prediction_json(predictions.outlines(session, [row])[0])
     return json_answer(body)
 
 

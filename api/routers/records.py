@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api.answers import json_answer
 from api.dependencies import Idempotent, ReadSession, State
 from api.pagination import Paging, listing, split
-from api.record_upload import stored_record
+from api.record_upload import discard_files_if_possible, stored_record
 from api.schemas.problems import problems
 from api.schemas.records import AnnotationOut, RecordList, RecordOut, SignalOut
 from api.uploads import UploadedRecord
@@ -71,7 +71,7 @@ def delete_record(record_id: str, state: State) -> Response:
     with state.sessions.begin() as session:
         records.remove(session, record_id)
         predictions.forget_record(session, record_id)
-    records.discard_files(state.store, record_id)
+    discard_files_if_possible(state, record_id)
     return Response(status_code=204)
 
 

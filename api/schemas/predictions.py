@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import orjson
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from services.predictions.row import PredictionRow
-from services.predictions.service import PredictionRequest
+from services.predictions.service import PredictionOutline, PredictionRequest
 
 TaskName = Literal["beats", "afib-5y"]
 StatusName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+MAX_OPTIONS_BYTES = 4000
 MODEL_HELP = "`name` or `name@version`; without it the promoted one answers"
 
 _BEAT = {
@@ -45,6 +46,19 @@ PREDICTION_EXAMPLE: dict[str, Any] = {
 }
 
 
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        size = len(orjson.dumps(options))
+    except TypeError as error:  # lone surrogates, numbers beyond 64 bits, too deep
+        raise ValueError(f"not plain JSON: {error}") from error
+    if size > MAX_OPTIONS_BYTES:
+        raise ValueError(f"at most {MAX_OPTIONS_BYTES} bytes")
+    return options
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_plain), Field(description="of the model")]
+
+
 class PredictionIn(BaseModel):
     """What to predict for one stored record."""
 
@@ -58,7 +72,7 @@ class PredictionIn(BaseModel):
     record_id: str = Field(max_length=100)
     task: TaskName
     model: str | None = Field(None, max_length=120, description=MODEL_HELP)
-    options: dict[str, Any] = Field(default_factory=dict, description="of the model")
+    options: Options = Field(default_factory=dict)
 
     def request(self) -> PredictionRequest:
         return PredictionRequest(self.task, self.model, self.options)
@@ -77,7 +91,7 @@ class BatchIn(BaseModel):
     record_ids: list[str] = Field(min_length=1, max_length=10_000)
     task: TaskName
     model: str | None = Field(None, max_length=120, description=MODEL_HELP)
-    options: dict[str, Any] = Field(default_factory=dict, description="of the model")
+    options: Options = Field(default_factory=dict)
 
     def request(self) -> PredictionRequest:
         return PredictionRequest(self.task, self.model, self.options)
@@ -111,18 +125,17 @@ class PredictionList(BaseModel):
     next_cursor: str | None
 
 
-def prediction_json(
-    row: PredictionRow, *, record_id: str | None, result: dict[str, Any] | None
-) -> dict[str, Any]:
+def prediction_json(found: PredictionOutline) -> dict[str, Any]:
     """PredictionOut as plain data: large results are not validated a second time on their way."""
+    row = found.row
     return {
         "id": row.id,
-        "record_id": record_id,
+        "record_id": found.record_id,
         "task": row.task,
         "status": row.job.status,
         "progress": row.job.progress,
         "model": {"name": row.model_name, "version": row.model_version},
-        "result": result,
+        "result": found.result,
         "error": row.job.error,
         "created_at": row.created_at,
         "started_at": row.job.started_at,

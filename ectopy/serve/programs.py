@@ -54,6 +54,10 @@ class Api:
             *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
             *("--host", self.host, "--port", str(self.port), "--no-server-header"),
             *("--timeout-graceful-shutdown", str(API_PATIENCE_S)),
+            # whoever calls from this machine may call, so nobody else may claim to: only a proxy
+            # on this machine is believed when it says for whom it asks, whatever the environment
+            # (FORWARDED_ALLOW_IPS) would allow
+            *("--proxy-headers", "--forwarded-allow-ips", LOOPBACK),
         ]
         if self.reload:
             command += ["--reload", *(f"--reload-dir={folder}" for folder in WATCHED)]

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session, sessionmaker
 
 SessionFactory = sessionmaker[Session]
+
+# what a database that is away, or too busy to be reached, looks like from here
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 
 CONNECT_TIMEOUT_S = 5
 # a dead server is noticed in well under a minute, not after the kernel's two hours

@@ -52,6 +52,8 @@ def celery_app(broker_url: str) -> Celery:
         accept_content=["json"],
         task_default_queue=PREDICT_QUEUE,
         task_create_missing_queues=True,
+        # a busy worker must not sit on messages that an idle one could take
+        task_acks_late=True,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -95,8 +97,8 @@ class CeleryDispatcher:
             return None
 
 
-def send(session: Session, dispatcher: Dispatcher, job: JobRow) -> None:
-    """Sends a committed job and notes when; commits that note."""
+def send_again(session: Session, dispatcher: Dispatcher, job: JobRow) -> None:
+    """Sends a job whose message was lost, and notes when; commits that note."""
     if dispatcher.send(job):
         session.execute(update(JobRow).where(JobRow.id == job.id).values(sent_at=clock.now()))
         session.commit()

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from services.db.session import SessionFactory
+from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import Cancelled, EctopyError
 from services.jobs import events, lifecycle
 from services.jobs.lifecycle import JobClaim
@@ -67,7 +67,7 @@ class _Tolerant:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
-        return kind is not None and issubclass(kind, DBAPIError)
+        return kind is not None and issubclass(kind, SQLAlchemyError)
 
 
 def execute(
@@ -84,7 +84,7 @@ def execute(
         status = JobStatus.CANCELLED
     except EctopyError as problem:
         status, error = JobStatus.FAILED, problem.problem()
-    except OperationalError:
+    except DATABASE_AWAY:
         _put_back(sessions, claim)
         return
     except Exception:
@@ -125,7 +125,7 @@ def _with_patience(sessions: SessionFactory, action: Callable[[Session], bool]) 
         try:
             with sessions.begin() as session:
                 return action(session)
-        except OperationalError:
+        except DATABASE_AWAY:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)

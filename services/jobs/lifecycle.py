@@ -36,14 +36,19 @@ class JobClaim:
 
 
 def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobRow:
-    """A queued job in this transaction; send it with services.jobs.dispatch after the commit."""
+    """A queued job in this transaction; send it with services.jobs.dispatch after the commit.
+
+    It counts as sent from now on, which saves a second commit: should that fail, upkeep sends it.
+    """
+    now = clock.now()
     job = JobRow(
         id=ids.new_id("job"),
         kind=kind,
         queue=queue,
         resource_id=resource_id,
         status=JobStatus.QUEUED,
-        created_at=clock.now(),
+        sent_at=now,
+        created_at=now,
     )
     session.add(job)
     session.flush()
@@ -82,10 +87,10 @@ def renew(session: Session, worker: str, *, lease_s: float) -> None:
     )
 
 
-def asked_to_stop(session: Session, worker: str) -> set[str]:
-    """Ids of this worker's running jobs whose owner has asked to cancel."""
+def wanted(session: Session, worker: str) -> set[str]:
+    """Ids of the jobs that this worker holds and that nobody has asked to cancel."""
     query = select(JobRow.id).where(
-        JobRow.worker == worker, JobRow.status == JobStatus.RUNNING, JobRow.cancel_requested
+        JobRow.worker == worker, JobRow.status == JobStatus.RUNNING, ~JobRow.cancel_requested
     )
     return set(session.scalars(query))
 
@@ -115,7 +120,12 @@ def finish(
 
 
 def release(session: Session, claim: JobClaim) -> bool:
-    """Running -> queued for a worker that was told to stop; the attempt does not count."""
+    """Running -> queued for a worker that cannot go on; the attempt does not count.
+
+    A job that its owner has asked to cancel ends instead.
+    """
+    if _end_cancelled(session, claim):
+        return True
     done = session.execute(
         _held(claim)
         .values(
@@ -129,6 +139,18 @@ def release(session: Session, claim: JobClaim) -> bool:
     ).first()
     if done is not None:
         _tell(session, claim.job_id, JobStatus.QUEUED)
+    return done is not None
+
+
+def _end_cancelled(session: Session, claim: JobClaim) -> bool:
+    done = session.execute(
+        _held(claim)
+        .where(JobRow.cancel_requested)
+        .values(status=JobStatus.CANCELLED, lease_expires_at=None, finished_at=clock.now())
+        .returning(JobRow.id)
+    ).first()
+    if done is not None:
+        _tell(session, claim.job_id, JobStatus.CANCELLED)
     return done is not None
 
 

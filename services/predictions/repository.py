@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy import Select, delete, exists, func, select, update
 from sqlalchemy.orm import Session, undefer
 
 from services.jobs.row import JobRow
@@ -20,6 +20,15 @@ class PredictionFilter:
     status: str | None = None
 
 
+@dataclass(frozen=True)
+class ItemCounts:
+    """Records of a prediction: all, those that are done, and those among them that failed."""
+
+    all: int
+    done: int
+    failed: int
+
+
 def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
     return session.get(PredictionRow, prediction_id, populate_existing=True)
 
@@ -33,14 +42,9 @@ def newest_first(
     return list(session.scalars(_narrowed(query, wanted)))
 
 
-def items(
-    session: Session, prediction_id: str, *, with_beats: bool = False, after: int = -1
-) -> list[PredictionItemRow]:
-    query = select(PredictionItemRow).where(
-        PredictionItemRow.prediction_id == prediction_id, PredictionItemRow.position > after
-    )
-    if with_beats:
-        query = query.options(undefer(PredictionItemRow.beats))
+def items(session: Session, prediction_id: str) -> list[PredictionItemRow]:
+    """Without the beats."""
+    query = select(PredictionItemRow).where(PredictionItemRow.prediction_id == prediction_id)
     return list(session.scalars(query.order_by(PredictionItemRow.position)))
 
 
@@ -49,6 +53,23 @@ def first_items(session: Session, prediction_ids: list[str]) -> dict[str, Predic
         PredictionItemRow.prediction_id.in_(prediction_ids), PredictionItemRow.position == 0
     )
     return {item.prediction_id: item for item in session.scalars(query)}
+
+
+def positions_done(session: Session, prediction_id: str) -> list[int]:
+    query = select(PredictionItemRow.position).where(
+        PredictionItemRow.prediction_id == prediction_id, PredictionItemRow.done
+    )
+    return list(session.scalars(query.order_by(PredictionItemRow.position)))
+
+
+def item_counts(session: Session, prediction_id: str) -> ItemCounts:
+    query = select(
+        func.count(),
+        func.count().filter(PredictionItemRow.done),
+        func.count().filter(PredictionItemRow.error.is_not(None)),
+    ).where(PredictionItemRow.prediction_id == prediction_id)
+    found = session.execute(query).one()
+    return ItemCounts(found[0], found[1], found[2])
 
 
 def item(session: Session, prediction_id: str, position: int) -> PredictionItemRow | None:

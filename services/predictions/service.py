@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from services import clock, ids
@@ -34,6 +35,15 @@ class PredictionRequest:
     task: str
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PredictionOutline:
+    """A prediction, its record (None for a batch), and API.md's `result` (None: not yet)."""
+
+    row: PredictionRow
+    record_id: str | None
+    result: dict[str, Any] | None
 
 
 def new_prediction_id() -> str:
@@ -65,18 +75,15 @@ def create_batch(
 
 def page(
     session: Session, wanted: PredictionFilter, *, before_id: str | None, limit: int
-) -> list[tuple[PredictionRow, str | None]]:
-    """Predictions with the record of each (none for a batch), newest first."""
-    rows = repository.newest_first(session, wanted, before_id=before_id, limit=limit)
-    return [(row, record_id(session, row)) for row in rows]
+) -> list[PredictionRow]:
+    """Predictions, newest first."""
+    return repository.newest_first(session, wanted, before_id=before_id, limit=limit)
 
 
-def record_id(session: Session, row: PredictionRow) -> str | None:
-    """The record of a single prediction."""
-    if row.batch:
-        return None
-    item = repository.first_items(session, [row.id]).get(row.id)
-    return item.record_id if item is not None else None
+def outlines(session: Session, rows: Sequence[PredictionRow]) -> list[PredictionOutline]:
+    """Each with its record (none for a batch) and its result, without the beats."""
+    items = repository.first_items(session, [row.id for row in rows if not row.batch])
+    return [_outline(session, row, items.get(row.id)) for row in rows]
 
 
 def find(session: Session, prediction_id: str) -> PredictionRow | None:
@@ -100,19 +107,15 @@ def cancel(session: Session, prediction_id: str) -> PredictionRow:
 
 def forget_record(session: Session, record_id: str) -> None:
     """Ends the running predictions of a record that is about to be removed, removes its results."""
+    # the job's row first, as a worker that ends one does: the other order is a deadlock
     unfinished = repository.unfinished_jobs_of_record(session, record_id)
-    repository.forget_results_of_record(session, record_id, RECORD_REMOVED.problem())
     lifecycle.cancel_now(session, unfinished, RECORD_REMOVED)
+    repository.forget_results_of_record(session, record_id, RECORD_REMOVED.problem())
 
 
-def result(
-    session: Session, row: PredictionRow, *, with_beats: bool = True
-) -> dict[str, Any] | None:
-    """API.md's `result`; None as long as there is none. A batch tells its counts."""
-    if row.batch:
-        return _batch_counts(repository.items(session, row.id))
-    item = repository.item(session, row.id, 0)
-    return _item_result(item, with_beats=with_beats) if item is not None else None
+def whole(session: Session, row: PredictionRow) -> PredictionOutline:
+    """With all of its result; a batch tells its counts."""
+    return _outline(session, row, None if row.batch else repository.item(session, row.id, 0))
 
 
 def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, BeatResult]:
@@ -127,15 +130,15 @@ def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, Beat
 
 def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, Any]]:
     """One object a record, in the order asked, of those that are done."""
-    for outline in repository.items(session, row.id):
-        item = repository.item(session, row.id, outline.position)
-        if item is not None and item.done:
+    for position in repository.positions_done(session, row.id):
+        item = repository.item(session, row.id, position)
+        if item is not None:
             yield {
                 "record_id": item.record_id,
                 "result": _item_result(item, with_beats=True),
                 "error": item.error,
             }
-            session.expunge(item)
+            session.expunge(item)  # thousands of records' beats would not fit in memory
 
 
 def _checked(
@@ -223,6 +226,17 @@ def _created(
     return row
 
 
+def _outline(
+    session: Session, row: PredictionRow, item: PredictionItemRow | None
+) -> PredictionOutline:
+    if row.batch:
+        return PredictionOutline(row, None, _batch_counts(session, row.id))
+    if item is None:
+        return PredictionOutline(row, None, None)
+    with_beats = "beats" not in inspect(item).unloaded
+    return PredictionOutline(row, item.record_id, _item_result(item, with_beats=with_beats))
+
+
 def _item_result(item: PredictionItemRow, *, with_beats: bool) -> dict[str, Any] | None:
     if item.summary is None:
         return None
@@ -232,7 +246,10 @@ def _item_result(item: PredictionItemRow, *, with_beats: bool) -> dict[str, Any]
     return found
 
 
-def _batch_counts(items: Sequence[PredictionItemRow]) -> dict[str, Any]:
-    failed = sum(item.error is not None for item in items)
-    done = sum(item.done for item in items)
-    return {"records": len(items), "succeeded": done - failed, "failed": failed}
+def _batch_counts(session: Session, prediction_id: str) -> dict[str, Any]:
+    counts = repository.item_counts(session, prediction_id)
+    return {
+        "records": counts.all,
+        "succeeded": counts.done - counts.failed,
+        "failed": counts.failed,
+    }

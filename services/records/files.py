@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from services.ecg.record import Annotations, EcgRecord
+from services.errors import NotFound
 from services.records.row import RecordRow
 from services.storage.base import Store
 
@@ -45,11 +46,15 @@ def put_record(store: Store, record_id: str, record: EcgRecord, workspace: Path)
 def open_record(store: Store, row: RecordRow, *, with_annotations: bool = False) -> EcgRecord:
     """The stored record; its signal is a read-only memory map."""
     path = store.local_path(folder_key(row.id) + SIGNAL)
+    try:
+        signal = np.load(path, mmap_mode="r", allow_pickle=False)
+    except FileNotFoundError as error:  # the record was removed this very moment
+        raise NotFound(f"there is no record {row.id}") from error
     annotations = None
     if with_annotations and row.has_annotations:
         annotations = open_annotations(store, row)
     return EcgRecord(
-        signal=np.load(path, mmap_mode="r", allow_pickle=False),
+        signal=signal,
         lead_names=tuple(lead["name"] for lead in row.leads),
         units=tuple(lead["unit"] for lead in row.leads),
         sampling_rate_hz=row.sampling_rate_hz,

@@ -20,8 +20,10 @@ def by_id_kept_while_used(session: Session, record_id: str) -> RecordRow | None:
     return session.scalars(query).first()
 
 
-def by_sha256(session: Session, sha256: str) -> RecordRow | None:
-    return session.scalars(select(RecordRow).where(RecordRow.sha256 == sha256)).first()
+def by_sha256_kept_while_used(session: Session, sha256: str) -> RecordRow | None:
+    """The same for the record of these bytes."""
+    query = select(RecordRow).where(RecordRow.sha256 == sha256).with_for_update(read=True)
+    return session.scalars(query).first()
 
 
 def by_ids(session: Session, record_ids: Iterable[str]) -> list[RecordRow]:

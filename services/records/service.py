@@ -17,7 +17,7 @@ from services.ecg.decimation import min_max_envelope
 from services.ecg.readers.base import Limits, ReadHints, SourceFile
 from services.ecg.readers.detect import read_record
 from services.ecg.record import Annotations, EcgRecord
-from services.errors import NotFound, UnusableInput
+from services.errors import NotFound, Unavailable, UnusableInput
 from services.records import files, repository
 from services.records.row import RecordRow
 from services.settings import Settings
@@ -77,7 +77,7 @@ def add(
 
     When the caller's transaction then fails, the caller removes the files with `discard_files`.
     """
-    known = repository.by_sha256(session, upload.sha256)
+    known = repository.by_sha256_kept_while_used(session, upload.sha256)
     if known is not None:
         return known, False
     record = read_record(
@@ -90,9 +90,9 @@ def add(
             session.add(row)
     except IntegrityError:  # the same bytes came in at the same time, and that request was faster
         discard_files(store, record_id)
-        winner = repository.by_sha256(session, upload.sha256)
+        winner = repository.by_sha256_kept_while_used(session, upload.sha256)
         if winner is None:
-            raise
+            raise Unavailable("the same record was just removed; send it again") from None
         return winner, False
     return row, True
 
@@ -153,16 +153,14 @@ def drawn_signal(
     record = files.open_record(store, row)
     first, last = _sample_range(record, start_s, end_s)
     chosen = _lead_indices(record, lead)
-    envelope = min_max_envelope(record.signal[chosen, first:last], max_points=max_points)
-    return [
-        DrawnLead(
-            record.lead_names[index],
-            record.units[index],
-            (first + samples) / record.sampling_rate_hz,
-            values,
-        )
-        for index, samples, values in zip(chosen, envelope.sample, envelope.value, strict=True)
-    ]
+    drawn = []
+    for index in chosen:  # one at a time, as views: a day of signal is read in passing, not copied
+        stretch = record.signal[index : index + 1, first:last]
+        envelope = min_max_envelope(stretch, max_points=max_points)
+        time_s = (first + envelope.sample[0]) / record.sampling_rate_hz
+        lead_name, unit = record.lead_names[index], record.units[index]
+        drawn.append(DrawnLead(lead_name, unit, time_s, envelope.value[0]))
+    return drawn
 
 
 def reference_annotations(store: Store, row: RecordRow) -> Annotations | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+
+_REGISTRATION_LOCK = 0x45C70B
 
 
 def model(session: Session, name: str) -> ModelRow | None:
@@ -51,8 +53,21 @@ def models_with_counts(session: Session, after_name: str, limit: int) -> list[tu
 
 
 def last_promotion_to(session: Session, name: str, number: int) -> PromotionRow | None:
-    """The latest `promote` that made this version the answering one."""
+    """The latest promotion (no rollback) that made this version the answering one."""
     query = select(PromotionRow).where(
-        PromotionRow.name == name, PromotionRow.version == number, PromotionRow.action == "promote"
+        PromotionRow.name == name, PromotionRow.version == number, PromotionRow.action != "rollback"
     )
     return session.scalars(query.order_by(PromotionRow.id.desc())).first()
+
+
+def last_promotion_for(session: Session, task: str) -> PromotionRow | None:
+    """The latest change of which version answers, over all models of a task."""
+    query = select(PromotionRow).join(ModelRow, ModelRow.name == PromotionRow.name)
+    return session.scalars(
+        query.where(ModelRow.task == task).order_by(PromotionRow.id.desc())
+    ).first()
+
+
+def one_registration_at_a_time(session: Session) -> None:
+    """Waits for other processes that register models; held to the end of the transaction."""
+    session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _REGISTRATION_LOCK})

@@ -41,5 +41,5 @@ class PromotionRow(Base):
     name: Mapped[str] = mapped_column(ForeignKey("models.name"), index=True)
     version: Mapped[int]
     previous_version: Mapped[int | None]
-    action: Mapped[str] = mapped_column(doc="promote or rollback")
+    action: Mapped[str] = mapped_column(doc="promote, rollback, or ship: came with the code")
     created_at: Mapped[datetime]

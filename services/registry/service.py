@@ -21,6 +21,7 @@ from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
 SHIPPED = "shipped:"
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+PROMOTE, ROLLBACK, SHIPPED_WITH_CODE = "promote", "rollback", "ship"
 _REFERENCE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(?:@(?P<version>[1-9][0-9]{0,8}))?"
 )
@@ -37,7 +38,11 @@ def resolve(session: Session, task: str, reference: str | None) -> ModelVersionR
 
 
 def register_shipped(session: Session) -> list[ModelVersionRow]:
-    """Enters the models that come with the code; a new one answers unless a site chose its own."""
+    """Enters the models that come with the code; a new one answers unless a site chose its own.
+
+    Safe to run from several processes at once.
+    """
+    repository.one_registration_at_a_time(session)
     added = []
     for folder in shipped_folders():
         card = json.loads((folder / CARD).read_text())
@@ -79,7 +84,7 @@ def promote(session: Session, name: str, number: int) -> ModelRow:
     """Makes a version the one that answers; one pointer moves in the caller's transaction."""
     model = _existing(repository.locked_model(session, name), name)
     version(session, name, number)
-    return _point_at(session, model, number, "promote")
+    return _point_at(session, model, number, PROMOTE)
 
 
 def rollback(session: Session, name: str) -> ModelRow:
@@ -89,7 +94,7 @@ def rollback(session: Session, name: str) -> ModelRow:
     last = repository.last_promotion_to(session, name, current) if current is not None else None
     if last is None or last.previous_version is None:
         raise StateConflict(f"model {name} has no earlier promoted version to go back to")
-    return _point_at(session, model, last.previous_version, "rollback")
+    return _point_at(session, model, last.previous_version, ROLLBACK)
 
 
 def model(session: Session, name: str) -> ModelRow:
@@ -121,12 +126,18 @@ def shipped_folders() -> Iterator[Path]:
             yield folder
 
 
-def folder_of(location: str) -> Path:
-    """The folder that a version's location names."""
+def folder_of(location: str, sha256: str) -> Path:
+    """The folder that a version's location names, if it holds the weights with this hash.
+
+    A later release may ship other weights in the same folder: those are another version.
+    """
     for folder in shipped_folders():
-        if location == SHIPPED + folder.name:
+        if location == SHIPPED + folder.name and _sha256(folder / WEIGHTS) == sha256:
             return folder
-    raise Unavailable(f"the files of this model version ({location}) are not on this machine")
+    raise Unavailable(
+        f"the weights of this model version ({location}, sha256 {sha256[:12]}…) are not on this "
+        "machine: they came with another release of Ectopy. Choose another version"
+    )
 
 
 def _model_and_number(session: Session, task: str, reference: str | None) -> tuple[ModelRow, int]:
@@ -153,11 +164,15 @@ def _existing(model: ModelRow | None, name: str) -> ModelRow:
 
 
 def _point_at(session: Session, model: ModelRow, number: int, action: str) -> ModelRow:
+    previous = model.promoted_version
+    if previous == number:  # again the same: what a rollback goes back to stays as it was
+        earlier = repository.last_promotion_to(session, model.name, number)
+        previous = earlier.previous_version if earlier is not None else None
     session.add(
         PromotionRow(
             name=model.name,
             version=number,
-            previous_version=model.promoted_version,
+            previous_version=previous,
             action=action,
             created_at=clock.now(),
         )
@@ -168,11 +183,11 @@ def _point_at(session: Session, model: ModelRow, number: int, action: str) -> Mo
 
 
 def _promote_unless_site_chose(session: Session, new: ModelVersionRow) -> None:
+    """What a person chose for the task stays, be it of this model or of another."""
     model = _existing(repository.locked_model(session, new.name), new.name)
-    current = model.promoted_version
-    before = repository.version(session, model.name, current) if current is not None else None
-    if before is None or before.location.startswith(SHIPPED):
-        _point_at(session, model, new.version, "promote")
+    last = repository.last_promotion_for(session, model.task)
+    if last is None or last.action == SHIPPED_WITH_CODE:
+        _point_at(session, model, new.version, SHIPPED_WITH_CODE)
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,7 +14,9 @@ from obstore.store import S3Store
 
 from services.settings import Settings
 from services.storage.base import Store
-from services.storage.object_store import LocalFileStore, S3FileStore
+from services.storage.object_store import PART, LocalFileStore, S3FileStore
+
+PART_AGE_S = 3600.0
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
@@ -40,7 +43,13 @@ def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
         bucket,
         prefix=prefix or None,
         config=config,
-        client_options={"allow_http": settings.storage_endpoint.startswith("http://")},
+        client_options={
+            "allow_http": settings.storage_endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=120),  # of one request: a part of a large file
+        },
+        # a client waits: a store that is away is said to be so soon, not after three minutes
+        retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=15)},
     )
 
 
@@ -65,7 +74,13 @@ def forget_old_workspaces(settings: Settings, *, older_than_s: float) -> None:
 
 
 def trimmed_cache(folder: Path, *, max_bytes: int) -> None:
-    """Removes the files of a cache folder that were read longest ago, down to `max_bytes`."""
+    """Removes the files of a cache folder that were read longest ago, down to `max_bytes`.
+
+    What a killed process left half fetched goes as well.
+    """
+    for part in folder.glob(PART + "*"):
+        if time.time() - part.stat().st_mtime > PART_AGE_S:
+            part.unlink(missing_ok=True)
     files = sorted(
         (path.stat().st_mtime, path.stat().st_size, path) for path in folder.glob("[0-9a-f]*")
     )

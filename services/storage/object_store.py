@@ -19,6 +19,8 @@ from obstore.store import LocalStore, S3Store
 
 from services.errors import NotFound, Unavailable
 
+PART = "part-"  # how the names of half fetched files begin
+
 
 class LocalFileStore:
     """Files in a folder of this machine (or a volume)."""
@@ -38,7 +40,12 @@ class LocalFileStore:
         return path
 
     def delete_all(self, prefix: str) -> None:
-        shutil.rmtree(self._folder / prefix, ignore_errors=True)
+        try:
+            shutil.rmtree(self._folder / prefix)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _away(error) from error
 
     def folders(self, prefix: str) -> set[str]:
         return _folders(self._store, prefix)
@@ -66,7 +73,7 @@ class S3FileStore:
         return self._fetch(key, path)
 
     def _fetch(self, key: str, path: Path) -> Path:
-        handle, name = tempfile.mkstemp(dir=self._cache, prefix="part-")
+        handle, name = tempfile.mkstemp(dir=self._cache, prefix=PART)
         try:
             with os.fdopen(handle, "wb") as target:
                 for chunk in obstore.get(self._store, key).stream():
