@@ -46,3 +46,9 @@ def configure_logging(*, level: str, log_format: str) -> None:
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
+    logging.getLogger("uvicorn.access").addFilter(_not_a_health_check)
+
+
+def _not_a_health_check(line: logging.LogRecord) -> bool:
+    """They come every few seconds, and would be all there is to see."""
+    return "/healthz" not in line.getMessage()
