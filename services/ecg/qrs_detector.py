@@ -145,7 +145,7 @@ def _heights_and_weights(
     if there is not None:
         share = there[:, : n * size].reshape(n_rows, n, size).mean(axis=-1)
         known = _over_gaps(largest, share > 0.5)
-    height = scipy.ndimage.median_filter(known, size=(1, HEIGHT_STRETCHES), mode="nearest")
+    height = scipy.ndimage.median_filter(known, size=(1, HEIGHT_STRETCHES), mode="reflect")
     floor = np.median(stretches[:, :, ::3], axis=-1)
     contrast = height / np.maximum(floor, SMALLEST_FLOOR_MV) - 1
     weight = np.clip(contrast, SMALLEST_CONTRAST, LARGEST_CONTRAST) ** 2
@@ -244,4 +244,4 @@ def _without(kept: BoolArray, dropped: IntArray) -> BoolArray:
 
 
 def _running_median(values: NDArray[np.float64] | IntArray, size: int) -> NDArray[np.float64]:
-    return np.asarray(scipy.ndimage.median_filter(values, size=size, mode="nearest"))
+    return np.asarray(scipy.ndimage.median_filter(values, size=size, mode="reflect"))

@@ -182,7 +182,7 @@ def _quiet(signal: FloatArray, sampling_rate_hz: float, n_seconds: int) -> BoolA
 
 
 def _usual(values: FloatArray) -> FloatArray:
-    return np.asarray(scipy.ndimage.median_filter(values, size=(1, USUAL_S), mode="nearest"))
+    return np.asarray(scipy.ndimage.median_filter(values, size=(1, USUAL_S), mode="reflect"))
 
 
 def _second_edges(n_samples: int, rate_hz: float) -> IntArray:

@@ -22,7 +22,6 @@ NEUROKIT_METHODS = (
     "pantompkins1985",
     "elgendi2010",
     "kalidas2017",
-    "rodrigues2021",
     "neurokit",
 )
 METHODS = (OWN_METHOD, *NEUROKIT_METHODS)
@@ -34,6 +33,8 @@ MARGIN_S = 60.0
 # two detections of one beat, one from either side of a cut, lie closer than any two beats
 SAME_BEAT_S = 0.15
 SHORTEST_S = 1.0
+# how far before and after a mark of NeuroKit2 the R peak may lie
+MARKS_REACH_S = (0.15, 0.12)
 
 PieceDetector = Callable[[FloatArray], IntArray]
 
@@ -60,9 +61,27 @@ def r_peaks(
     def detect(piece: FloatArray) -> IntArray:
         if method == OWN_METHOD:
             return _own_peaks(piece, sampling_rate_hz)
-        return _neurokit_peaks(piece[lead], sampling_rate_hz, method)
+        marks = neurokit_marks(piece[lead], sampling_rate_hz=sampling_rate_hz, method=method)
+        return located_r_peaks(
+            piece, marks, lead=lead, sampling_rate_hz=sampling_rate_hz, reach_s=MARKS_REACH_S
+        )
 
     return _in_pieces(signal, sampling_rate_hz, detect)
+
+
+def neurokit_marks(lead: FloatArray, *, sampling_rate_hz: float, method: str) -> IntArray:
+    """What NeuroKit2's detector itself returns for one lead, (n_samples,) without gaps.
+
+    Most of its detectors mark a filtered signal: 60 ms behind the R peak, 100 ms before at times.
+    """
+    # imported here: it takes seconds and brings matplotlib, and the default never needs it
+    neurokit2 = importlib.import_module("neurokit2")
+    rate_hz = round(sampling_rate_hz)
+    cleaned = neurokit2.ecg_clean(lead.astype(np.float64), sampling_rate=rate_hz, method=method)
+    _, info = neurokit2.ecg_peaks(
+        cleaned, sampling_rate=rate_hz, method=method, correct_artifacts=False
+    )
+    return np.sort(np.asarray(info["ECG_R_Peaks"], dtype=np.int64))
 
 
 def _own_peaks(signal: FloatArray, sampling_rate_hz: float) -> IntArray:
@@ -70,18 +89,6 @@ def _own_peaks(signal: FloatArray, sampling_rate_hz: float) -> IntArray:
     return located_r_peaks(
         signal, found.position, lead=found.clearest_lead, sampling_rate_hz=sampling_rate_hz
     )
-
-
-def _neurokit_peaks(lead: FloatArray, sampling_rate_hz: float, method: str) -> IntArray:
-    # imported here: it takes seconds and brings matplotlib, and the default never needs it
-    neurokit2 = importlib.import_module("neurokit2")
-    cleaned = neurokit2.ecg_clean(
-        lead.astype(np.float64), sampling_rate=round(sampling_rate_hz), method=method
-    )
-    _, info = neurokit2.ecg_peaks(
-        cleaned, sampling_rate=round(sampling_rate_hz), method=method, correct_artifacts=False
-    )
-    return np.asarray(info["ECG_R_Peaks"], dtype=np.int64)
 
 
 def _in_pieces(signal: FloatArray, sampling_rate_hz: float, detect: PieceDetector) -> IntArray:
