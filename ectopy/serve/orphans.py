@@ -23,7 +23,7 @@ def stop_orphans(folder: DataFolder) -> list[str]:
 
     Those who use the database go first, so that it can close in peace.
     """
-    programs, servers = marked_processes(folder), server_processes(folder)
+    programs, servers = marked_processes(folder), server_processes(folder, POSTGRES, VALKEY)
     names = sorted({process_name(process) for process in (*programs, *servers)})
     end_all(programs)
     end_all(servers)
@@ -55,13 +55,13 @@ def marked_processes(folder: DataFolder) -> list[psutil.Process]:
     ]
 
 
-def server_processes(folder: DataFolder) -> list[psutil.Process]:
+def server_processes(folder: DataFolder, *names: str) -> list[psutil.Process]:
     """Postgres and Valkey write their titles over their environment, but stay in their folders."""
-    homes = {POSTGRES: folder.postgres, VALKEY: folder.valkey}
+    homes = {POSTGRES: os.fspath(folder.postgres), VALKEY: os.fspath(folder.valkey)}
     return [
         process
         for process in psutil.process_iter()
-        if (home := homes.get(process_name(process))) and _works_in(process) == os.fspath(home)
+        if (name := process_name(process)) in names and _works_in(process) == homes[name]
     ]
 
 

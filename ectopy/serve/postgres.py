@@ -14,7 +14,7 @@ from psycopg import sql
 from ectopy.serve import processes
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
-from ectopy.serve.orphans import end_all, server_processes
+from ectopy.serve.orphans import POSTGRES, end_all, server_processes
 from ectopy.serve.ports import LOOPBACK
 from ectopy.serve.processes import Program
 
@@ -47,7 +47,7 @@ class Postgres:
         """Make the cluster if there is none; clear away what a killed server left."""
         if not self.folder.postgres.exists():
             self._make_cluster()
-        end_all(server_processes(self.folder))
+        end_all(server_processes(self.folder, POSTGRES))
         # Postgres takes any process that has got the old one's number since for a server
         (self.folder.postgres / "postmaster.pid").unlink(missing_ok=True)
 

@@ -9,7 +9,13 @@ from pathlib import Path
 import psutil
 
 from ectopy.serve.folder import DataFolder
-from ectopy.serve.orphans import marked_processes, process_name, server_processes
+from ectopy.serve.orphans import (
+    POSTGRES,
+    VALKEY,
+    marked_processes,
+    process_name,
+    server_processes,
+)
 
 LIMIT_S = 60.0
 
@@ -34,7 +40,7 @@ def is_running(pid: int) -> bool:
 def left_running(data_dir: Path) -> list[str]:
     """The names of processes that belong to a data folder."""
     folder = DataFolder.open(data_dir)
-    found = [*server_processes(folder), *marked_processes(folder)]
+    found = [*server_processes(folder, POSTGRES, VALKEY), *marked_processes(folder)]
     return [process_name(process) for process in found if is_running(process.pid)]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 import redis
@@ -17,6 +20,8 @@ from sqlalchemy.engine import make_url
 
 from ectopy.serve.embedded import embedded_servers
 from ectopy.serve.errors import CannotServe
+from ectopy.serve.folder import DataFolder
+from ectopy.serve.orphans import POSTGRES, VALKEY, server_processes
 from tests.ectopy.serve.conftest import connect
 from tests.ectopy.serve.real_processes import (
     eventually,
@@ -40,36 +45,59 @@ def kept_words(database_url: str) -> list[str]:
         return [row[0] for row in connection.execute("SELECT word FROM kept")]
 
 
-def test_a_second_start_finds_rows_and_messages_of_the_first(data_dir: Path) -> None:
+@dataclass(frozen=True)
+class Running:
+    data_dir: Path
+    database_url: str
+    broker_url: str
+
+
+@pytest.fixture(scope="module")
+def running(used_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Servers on a copy of the used folder, for tests that only look."""
+    data_dir = shutil.copytree(used_folder, tmp_path_factory.mktemp("running") / "data")
     with embedded_servers(data_dir) as (database_url, broker_url):
-        assert kept_words(database_url) == ["beat"]
-        with redis.Redis.from_url(broker_url) as broker:
-            assert broker.lrange("kept", 0, -1) == [b"message"]
+        yield Running(data_dir, database_url, broker_url)
+
+
+def test_a_second_start_finds_rows_and_messages_of_the_first(running: Running) -> None:
+    assert kept_words(running.database_url) == ["beat"]
+    with redis.Redis.from_url(running.broker_url) as broker:
+        assert broker.lrange("kept", 0, -1) == [b"message"]
+
+
+def test_a_wrong_password_opens_neither_server(running: Running) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(running.database_url.replace("ectopy:", "ectopy:wrong"))
+    wrong = running.broker_url.replace("redis://:", "redis://:wrong")
+    with redis.Redis.from_url(wrong) as broker, pytest.raises(redis.AuthenticationError):
+        broker.ping()
+
+
+def test_only_this_machine_reaches_the_servers(running: Running) -> None:
+    ports = {make_url(running.database_url).port, make_url(running.broker_url).port}
+    servers = server_processes(DataFolder.open(running.data_dir), POSTGRES, VALKEY)
+    listening = {
+        connection.laddr
+        for server in servers
+        for connection in server.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {("127.0.0.1", port) for port in ports}
+
+
+def test_a_second_user_of_a_folder_is_told_who_has_it(running: Running) -> None:
+    with (
+        pytest.raises(CannotServe, match=rf"process {os.getpid()}\).*is using"),
+        embedded_servers(running.data_dir),
+    ):
+        pass
 
 
 def test_nothing_runs_any_more_after_the_block(data_dir: Path) -> None:
     with embedded_servers(data_dir):
         assert {"postgres", "valkey-server"} <= set(left_running(data_dir))
     assert left_running(data_dir) == []
-
-
-def test_a_wrong_password_opens_neither_server(data_dir: Path) -> None:
-    with embedded_servers(data_dir) as (database_url, broker_url):
-        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-            connect(database_url.replace("ectopy:", "ectopy:wrong"))
-        with (
-            redis.Redis.from_url(broker_url.replace("redis://:", "redis://:wrong")) as broker,
-            pytest.raises(redis.AuthenticationError),
-        ):
-            broker.ping()
-
-
-def test_only_this_machine_reaches_the_servers(data_dir: Path) -> None:
-    with embedded_servers(data_dir) as (database_url, _):
-        with connect(database_url) as connection:
-            (addresses,) = connection.execute("SHOW listen_addresses").fetchone() or ("",)
-        assert addresses == "127.0.0.1"
-        assert "bind 127.0.0.1\n" in (data_dir / "valkey" / "valkey.conf").read_text()
 
 
 def test_committed_rows_outlive_a_killed_database(data_dir: Path) -> None:
@@ -98,25 +126,23 @@ def test_a_pid_file_that_names_another_living_process_is_no_hindrance(
     assert is_running(stranger)
 
 
-def test_servers_of_a_killed_parent_end_and_a_new_start_works(data_dir: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_SERVERS, str(data_dir)], stdout=subprocess.PIPE
-    ) as parent:
+def start_servers_and_kill_their_parent(data_dir: Path) -> None:
+    command = [sys.executable, "-c", HOLD_SERVERS, str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
-        assert "up" in parent.stdout.read(3).decode()
+        assert "up\n" in iter(parent.stdout.readline, "")
         parent.kill()
+
+
+def test_servers_of_a_killed_parent_end_and_a_new_start_works(data_dir: Path) -> None:
+    start_servers_and_kill_their_parent(data_dir)
     with embedded_servers(data_dir) as (database_url, _):
         assert kept_words(database_url) == ["beat"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs PR_SET_PDEATHSIG")
 def test_servers_end_by_themselves_when_their_parent_is_killed(data_dir: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD_SERVERS, str(data_dir)], stdout=subprocess.PIPE
-    ) as parent:
-        assert parent.stdout is not None
-        parent.stdout.read(3)
-        parent.kill()
+    start_servers_and_kill_their_parent(data_dir)
     assert eventually(lambda: left_running(data_dir) == [])
 
 
@@ -160,12 +186,3 @@ def test_a_port_that_was_taken_meanwhile_is_left_alone(
         assert port_of(database_url) != before
         assert kept_words(database_url) == ["beat"]
     assert f"port {before}, where postgres was last time, is taken" in capsys.readouterr().out
-
-
-def test_a_second_user_of_a_folder_is_told_who_has_it(data_dir: Path) -> None:
-    with (
-        embedded_servers(data_dir),
-        pytest.raises(CannotServe, match=rf"process {os.getpid()}\).*is using"),
-        embedded_servers(data_dir),
-    ):
-        pass
