@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 RATE_HZ = 360
 N_SAMPLES = 3600
@@ -67,6 +68,13 @@ def example_record() -> dict[str, bytes]:
     return {
         f"208_excerpt.{e}": (EXAMPLES / f"208_excerpt.{e}").read_bytes() for e in ("hea", "dat")
     }
+
+
+def flac_record() -> dict[str, bytes]:
+    """Ten seconds of two leads, format 516."""
+    packed = io.BytesIO()
+    soundfile.write(packed, made_ecg(), RATE_HZ, subtype="PCM_16", format="FLAC")
+    return {"rec.hea": header(storage=516), "rec.dat": packed.getvalue()}
 
 
 def zipped(files: Mapping[str, bytes], *, folder: str = "") -> bytes:
@@ -210,20 +218,29 @@ def _bad_names() -> list[BadUpload]:
     ]
     circle = {"a.hea": b"a/1 2 360 3600\nb 3600\n", "b.hea": b"b/1 2 360 3600\na 3600\n"}
     deep = circle | {"c.hea": b"c/1 2 360 3600\na 3600\n"}
+    repeated = good_record() | {"all.hea": b"all/2 2 360 7200\nrec 3600\nrec 3600\n"}
     return [
         *signals,
         *segments,
+        BadUpload("segment repeated", repeated, 400, "line 3: segment rec is there twice"),
         BadUpload("segments in a circle", circle, 400, "is a segment of another"),
         BadUpload("segments of segments", deep, 400, "segment a has segments itself"),
     ]
 
 
 def _bad_signals() -> list[BadUpload]:
-    good = good_record()
+    good, flac = good_record(), flac_record()
+    three = flac | {"rec.hea": header(n_signals=3, storage=516, leads=("I", "II", "III"))}
+    mixed = flac["rec.hea"].replace(b"516", b"516x2", 1)
     missing, flat = np.full((N_SAMPLES, 2), -32768, "<i2"), np.full((N_SAMPLES, 2), 7, "<i2")
     brief = {"rec.hea": header(n_samples=180), "rec.dat": made_ecg(180).tobytes()}
     return [
         BadUpload("NaN only", good | {"rec.dat": missing.tobytes()}, 422, "all are missing"),
+        BadUpload("no FLAC", _with(header(storage=516)), 400, "rec.dat is not a FLAC file"),
+        BadUpload("FLAC of fewer", three, 400, "has 2 channels, the header gives it 3 signals"),
+        BadUpload("FLAC of two rates", flac | {"rec.hea": mixed}, 400, "same samples per frame"),
+        BadUpload("FLAC too wide", flac | {"rec.hea": header(storage=508)}, 400, "as format 508"),
+        BadUpload("FLAC cut off", flac | {"rec.dat": flac["rec.dat"][:2000]}, 400, "rec.dat"),
         BadUpload("flat", good | {"rec.dat": flat.tobytes()}, 422, "MLII is flat"),
         BadUpload("0.5 s", brief, 422, "lasts 0.5 s"),
         BadUpload("pressure only", _with(header(gain="200/mmHg")), 422, "no ECG lead"),

@@ -22,7 +22,6 @@ _OTHER_LEADS = ("V3R", "V4R", "V5R", "V6R", "V7", "V8", "V9", "Vx", "Vy", "Vz", 
 _SPELLING = MappingProxyType(
     {name.lower(): name for name in (*STANDARD_12, *MODIFIED_LEADS, *_OTHER_LEADS)}
     | {"di": "I", "dii": "II", "diii": "III", "d1": "I", "d2": "II", "d3": "III"}
-    | {"1": "I", "2": "II", "3": "III", "l1": "I", "l2": "II", "l3": "III"}
     | {"ml1": "MLI", "ml2": "MLII", "ml3": "MLIII", "mod ii": "MLII", "mod.ii": "MLII"}
     | {f"c{i}": f"V{i}" for i in range(1, 7)}
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 import struct
 import zipfile
@@ -50,10 +51,13 @@ def unpacked(archive: SourceFile, *, limits: Limits, folder: Path) -> list[Sourc
         struct.error,
         EOFError,
         NotImplementedError,
-        OSError,
         UnicodeError,
         ValueError,
     ) as error:
+        raise MalformedInput(f"{name} is a damaged zip archive") from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):  # a full disk is not the archive's fault
+            raise
         raise MalformedInput(f"{name} is a damaged zip archive") from error
 
 

@@ -26,8 +26,9 @@ def read_record(
     workspace: an empty folder of ours; a large record stays mapped to a file in it.
     Errors: MalformedInput (400), TooLarge (413), UnknownFormat (415), UnusableInput (422).
     """
+    _check_not_empty(files)
     files = _opened(files, limits=limits, workspace=workspace)
-    _check_files(files)
+    _check_names(files)
     record = _reader(files).read(
         files, limits=limits, workspace=workspace, hints=hints or ReadHints()
     )
@@ -49,17 +50,20 @@ def _opened(
     return unpacked(archives[0], limits=limits, folder=workspace / "unpacked")
 
 
-def _check_files(files: Sequence[SourceFile]) -> None:
+def _check_not_empty(files: Sequence[SourceFile]) -> None:
     if not files:
         raise MalformedInput("there is no file; send a record's files, or one zip archive of them")
+    empty = [file.plain_name for file in files if file.n_bytes == 0]
+    if empty:
+        raise MalformedInput(f"empty file: {listed(empty)}")
+
+
+def _check_names(files: Sequence[SourceFile]) -> None:
     if len(files) > MAX_FILES:
         raise TooLarge(f"there are {len(files):,} files, at most {MAX_FILES:,} are read at once")
     repeated = [name for name, n in Counter(f.plain_name for f in files).items() if n > 1]
     if repeated:
         raise MalformedInput(f"more than one file is called {listed(repeated)}")
-    empty = [file.plain_name for file in files if file.n_bytes == 0]
-    if empty:
-        raise MalformedInput(f"empty file: {listed(empty)}")
 
 
 def _reader(files: Sequence[SourceFile]) -> Reader:

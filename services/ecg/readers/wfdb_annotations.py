@@ -107,7 +107,7 @@ def _modifiers(file_name: str, content: bytes, words: list[int], at: int) -> tup
             if 2 * at + n_bytes > len(content):
                 raise _damage(file_name, at, "the file stops inside a note")
             raw = content[2 * at : 2 * at + n_bytes]
-            note = raw.decode("utf-8", errors="replace").rstrip("\0")
+            note = raw.decode("utf-8", errors="replace").replace("\0", "")
             at += (n_bytes + 1) // 2
     return note, at
 

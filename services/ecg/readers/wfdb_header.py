@@ -24,7 +24,7 @@ _NUMBER = r"[+-]?(?:\d{1,15}\.?\d{0,15}|\.\d{1,15})(?:[eE][+-]?\d{1,3})?"
 _RECORD_NAME = re.compile(r"([^\s/\\]{1,100})(?:/(\d{1,7}))?")
 _RATE = re.compile(rf"({_NUMBER})(?:/{_NUMBER}(?:\({_NUMBER}\))?)?")
 _STORAGE = re.compile(r"(\d{1,4})(?:x(\d{1,6}))?(?::(\d{1,9}))?(?:\+(\d{1,12}))?")
-_GAIN = re.compile(rf"({_NUMBER})(?:\(([+-]?\d{{1,12}})\))?(?:/(\S*))?")
+_GAIN = re.compile(rf"({_NUMBER})(?:\(([+-]?\d{{1,12}})\))?(?:/(\S{{0,20}}))?")
 _COUNT = re.compile(r"\d{1,15}")
 _INTEGER = re.compile(r"[+-]?\d{1,12}")
 
@@ -225,7 +225,7 @@ def _signal(file_name: str, line: int, text: str) -> SignalLine:
         unit=unit,
         init_value=init_value if init_value is not None else (adc_zero or 0),
         checksum=checksum,
-        name=fields[8].strip() if len(fields) > 8 else "",
+        name=shown(fields[8].strip()) if len(fields) > 8 else "",
     )
 
 

@@ -1,6 +1,6 @@
-"""What a WFDB record consists of: which leads, which stretch of which file, checked before use.
+"""What a WFDB record consists of: which leads, which stretch of which file.
 
-Every file that a header names must be one of those that were sent, and as long as the header says.
+Every file that a header names must be one of those that were sent. See wfdb_checks.py for sizes.
 """
 
 from __future__ import annotations
@@ -9,23 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from services.ecg.leads import distinct_names, is_ecg_name
+from services.ecg.leads import distinct_names
 from services.ecg.readers.base import (
-    MAX_SAMPLING_RATE_HZ,
-    MIN_SAMPLING_RATE_HZ,
-    Limits,
     SourceFile,
     listed,
     refuse,
     shown,
 )
-from services.ecg.readers.units import millivolts_in
+from services.ecg.readers.units import channel_unit
 from services.ecg.readers.wfdb_header import NO_FILE, Header, SegmentLine, SignalLine
 from services.ecg.readers.wfdb_samples import SignalFile
 from services.ecg.record import MILLIVOLT
-from services.errors import MalformedInput, TooLarge, UnusableInput
-
-ASSUMED_GAIN = 200.0  # header(5): the default where a header gives none
+from services.errors import MalformedInput, UnusableInput
 
 
 @dataclass(frozen=True)
@@ -78,20 +73,18 @@ def record_layout(
     root: Header,
     headers: Mapping[str, Header],
     sources: Mapping[str, SourceFile],
-    *,
-    limits: Limits,
 ) -> Layout:
     """The layout that `root` describes.
 
     headers: by record name; sources: the files that were sent, by plain name.
-    Errors: MalformedInput, TooLarge, UnusableInput.
+    Errors: MalformedInput, UnusableInput.
     """
     reference = _reference(root, headers)
     if not reference.signals:
         raise UnusableInput(f"{shown(reference.file_name)} announces no signal")
-    parts = _parts(root, reference, headers, sources, limits=limits)
-    units = tuple(signal_unit(signal)[0] for signal in reference.signals)
-    layout = Layout(
+    parts = _parts(root, reference, headers, sources)
+    units = tuple(channel_unit(signal.name, signal.unit)[0] for signal in reference.signals)
+    return Layout(
         lead_names=distinct_names([signal.name for signal in reference.signals]),
         units=units,
         parts=parts,
@@ -99,22 +92,6 @@ def record_layout(
         frame_rate_hz=root.frame_rate_hz,
         samples_per_frame=_samples_per_frame(parts, units),
     )
-    _check(layout, root, limits)
-    return layout
-
-
-def signal_unit(signal: SignalLine) -> tuple[str, float]:
-    """The unit of the result and the factor to it from the header's own unit.
-
-    ECG leads are in mV. Other channels that are in volts (EEG, respiration) get another unit,
-    so that nobody takes them for an ECG: microvolts, or NU (no unit) if only the default says mV.
-    """
-    in_millivolts = millivolts_in(signal.unit or MILLIVOLT)
-    if in_millivolts is None:
-        return signal.unit or "NU", 1.0
-    if is_ecg_name(signal.name):
-        return MILLIVOLT, in_millivolts
-    return ("uV", in_millivolts * 1000.0) if signal.unit else ("NU", 1.0)
 
 
 def _reference(root: Header, headers: Mapping[str, Header]) -> Header:
@@ -179,17 +156,14 @@ def _parts(
     reference: Header,
     headers: Mapping[str, Header],
     sources: Mapping[str, SourceFile],
-    *,
-    limits: Limits,
 ) -> tuple[Part, ...]:
     if not root.is_multi_segment:
         every = tuple(range(len(root.signals)))
         files = _signal_files(root, sources)
         n_frames = root.n_frames or min((file.n_frames() for file in files), default=0)
         return (Part(0, n_frames, root, files, every),)
+    _check_repeats(root)
     starts = [0, *accumulate(segment.n_frames for segment in root.segments)]
-    if starts[-1] * root.n_signals > limits.max_values:
-        raise _too_many(root, starts[-1], root.n_signals, limits)
     parts = []
     for start, segment in zip(starts, root.segments, strict=False):
         if segment.name == NO_FILE or segment.n_frames == 0:
@@ -199,6 +173,15 @@ def _parts(
         lead_of = _leads_of_segment(root, segment, reference, header)
         parts.append(Part(start, segment.n_frames, header, files, lead_of))
     return tuple(parts)
+
+
+def _check_repeats(root: Header) -> None:
+    """A short header could otherwise ask for the same small file to be read without end."""
+    seen: set[str] = set()
+    for segment in root.segments:
+        if segment.name in seen:
+            refuse(root.file_name, segment.line, f"segment {shown(segment.name)} is there twice")
+        seen |= {segment.name} - {NO_FILE}
 
 
 def _leads_of_segment(
@@ -274,46 +257,3 @@ def _samples_per_frame(parts: Sequence[Part], units: Sequence[str]) -> int:
         if lead is not None
     ]
     return max(counts, default=(False, 1))[1]
-
-
-def _check(layout: Layout, root: Header, limits: Limits) -> None:
-    if not MIN_SAMPLING_RATE_HZ <= layout.sampling_rate_hz <= MAX_SAMPLING_RATE_HZ:
-        raise UnusableInput(
-            f"{shown(root.file_name)}: a sampling rate of {layout.sampling_rate_hz:g} Hz; from "
-            f"{MIN_SAMPLING_RATE_HZ:g} to {MAX_SAMPLING_RATE_HZ:g} Hz are read"
-        )
-    if layout.n_samples * len(layout.lead_names) > limits.max_values:
-        raise _too_many(root, layout.n_samples, len(layout.lead_names), limits)
-    for part in layout.parts:
-        _check_part(part, limits)
-    for part, signal, lead in layout.placed():
-        if signal_unit(signal)[0] != layout.units[lead]:
-            refuse(
-                part.header.file_name,
-                signal.line,
-                f"{layout.lead_names[lead]} is in {shown(signal.unit or MILLIVOLT)}, "
-                f"elsewhere in the record in {shown(layout.units[lead])}",
-            )
-    if layout.n_frames == 0:
-        raise UnusableInput(f"{shown(root.file_name)}: the record has no samples")
-
-
-def _check_part(part: Part, limits: Limits) -> None:
-    """What the header announces is there, and within the limits."""
-    for file in part.files:
-        if part.n_frames * file.values_per_frame > limits.max_values:
-            raise _too_many(part.header, part.n_frames, file.values_per_frame, limits)
-        found = file.n_frames()
-        if found < part.n_frames:
-            raise MalformedInput(
-                f"{shown(file.source.plain_name)} is shorter than {shown(part.header.file_name)} "
-                f"says: {part.n_frames:,} samples a signal announced, its {file.source.n_bytes:,} "
-                f"bytes hold {found:,}"
-            )
-
-
-def _too_many(header: Header, n_samples: int, n_leads: int, limits: Limits) -> TooLarge:
-    return TooLarge(
-        f"{shown(header.file_name)} announces {n_samples:,} samples of {n_leads} signals, "
-        f"at most {limits.max_values:,} values are read of a record"
-    )

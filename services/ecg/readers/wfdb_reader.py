@@ -21,17 +21,19 @@ from services.ecg.readers.base import (
     shown,
 )
 from services.ecg.readers.wfdb_annotations import AnnotationFile, parsed_annotations
+from services.ecg.readers.wfdb_checks import check_layout
 from services.ecg.readers.wfdb_header import FORMATS, Header, parsed_header
 from services.ecg.readers.wfdb_layout import Layout, record_layout
 from services.ecg.readers.wfdb_signal import physical_signal
 from services.ecg.record import Annotations, EcgRecord
 from services.errors import MalformedInput, UnusableInput
 
-MAX_ANNOTATION_BYTES = 64 * 1024 * 1024
+MAX_ANNOTATION_BYTES = 8 * 1024 * 1024  # a day of beats takes 200 kB
 
 # of several annotation files the first of these is the reference
 ANNOTATORS = ("atr", "man", "ann", "qrs")
 
+_LONGEST_RECORD_LINE = 300
 _RECORD_LINE = re.compile(r"[-\w]+(?:/\d+)?[ \t]+\d+[ \t]+[\d.]+\S*(?:[ \t]+\d+.*)?")
 _SIGNAL_LINE = re.compile(r"\S+[ \t]+(\d{1,3})(?:[x:+]\d+)*(?:[ \t].*)?")
 
@@ -59,7 +61,8 @@ class WfdbReader:
         headers = _headers(files, limits)
         stem, root = _root(headers)
         sources = {file.plain_name: file for file in files}
-        layout = record_layout(root, headers, sources, limits=limits)
+        layout = record_layout(root, headers, sources)
+        check_layout(layout, root, limits)
         used = {file.source.plain_name for part in layout.parts for file in part.files}
         used |= {header.file_name for header in headers.values()}
         others = [file for file in files if file.plain_name not in used]
@@ -88,7 +91,11 @@ def _header_files(files: Sequence[SourceFile]) -> list[SourceFile]:
 def _reads_like_header(head: bytes) -> bool:
     lines = [line.strip() for line in head.decode("latin-1").splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if len(lines) < 2 or not _RECORD_LINE.fullmatch(lines[0]):
+    if (
+        len(lines) < 2
+        or len(lines[0]) > _LONGEST_RECORD_LINE
+        or not _RECORD_LINE.fullmatch(lines[0])
+    ):
         return False
     signal = _SIGNAL_LINE.fullmatch(lines[1])
     return signal is not None and int(signal[1]) in FORMATS

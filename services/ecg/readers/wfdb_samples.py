@@ -170,7 +170,9 @@ def _library_decoder(file: SignalFile, n_frames: int, folder: Path) -> _Decoder:
             if file.storage == 8:
                 columns = _continued(columns, file, last)
             return _interleaved(columns, file, end - start)
-        # whatever the library stumbles over is in the bytes: sizes and header are already checked
+        except (MemoryError, OSError):  # the machine's trouble, not the file's
+            raise
+        # what else the library stumbles over is in the bytes: sizes and header are checked before
         except Exception as error:
             raise MalformedInput(
                 f"{shown(file.source.plain_name)} cannot be decoded as format {file.storage}"

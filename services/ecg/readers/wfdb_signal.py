@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.ecg.readers.base import shown
+from services.ecg.readers.units import channel_unit
 from services.ecg.readers.wfdb_header import SignalLine
-from services.ecg.readers.wfdb_layout import ASSUMED_GAIN, Layout, Part, signal_unit
+from services.ecg.readers.wfdb_layout import Layout, Part
 from services.ecg.readers.wfdb_samples import MISSING, IntSamples, SignalFile, pieces
 from services.ecg.record import FloatArray
 
+ASSUMED_GAIN = 200.0  # header(5): the default where a header gives none
 MAPPED_FROM_VALUES = 16_000_000  # 64 MB of float32; a larger record goes to a file
 
 
@@ -99,7 +101,7 @@ def _place(
 
 def _physical(line: SignalLine, values: IntSamples) -> NDArray[np.float32]:
     """(value - baseline) / gain in the unit of the result, computed in float64."""
-    _, factor = signal_unit(line)
+    _, factor = channel_unit(line.name, line.unit)
     physical = np.subtract(values, line.baseline, dtype=np.float64)
     physical /= (line.gain or ASSUMED_GAIN) / factor
     result = physical.astype(np.float32)

@@ -22,6 +22,7 @@ from services.ecg import leads
         ("MLII", "MLII"),
         ("ML2", "MLII"),
         ("C3", "V3"),
+        ("ECG 1", "ECG 1"),  # the first channel, which need not be lead I
         ("ECG", "ECG"),
         ("lead", "lead"),
         ("something else", "something else"),

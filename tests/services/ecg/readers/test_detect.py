@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -59,6 +61,11 @@ def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
         read(files, tmp_path)
 
 
+def test_an_empty_file_that_nobody_needs_does_not_spoil_an_archive(tmp_path: Path) -> None:
+    files = corpus.good_record() | {"README": b""}
+    assert read({"rec.zip": corpus.zipped(files)}, tmp_path).name == "rec"
+
+
 def test_a_header_is_recognized_under_another_name(tmp_path: Path) -> None:
     files = corpus.good_record()
     files["header.txt"] = files.pop("rec.hea")
@@ -79,3 +86,17 @@ def test_a_hinted_name_wins_over_the_header(tmp_path: Path) -> None:
 def test_what_is_good_is_read_at_the_edge_of_the_limits(tmp_path: Path) -> None:
     limits = Limits(max_values=2 * corpus.N_SAMPLES, max_leads=2, min_duration_s=10.0)
     assert read(corpus.good_record(), tmp_path, limits).duration_s == 10.0
+
+
+def test_the_libraries_that_few_records_need_are_not_loaded_for_the_others() -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from services.ecg.readers.files import record_from_path\n"
+        f"record_from_path(Path({str(corpus.EXAMPLES / '208_excerpt')!r}))\n"
+        "print([m for m in ('wfdb', 'pandas', 'soundfile', 'scipy') if m in sys.modules])"
+    )
+    repository = corpus.EXAMPLES.parent
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"

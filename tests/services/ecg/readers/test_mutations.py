@@ -83,6 +83,7 @@ RECORDS: dict[str, Callable[[], Mapping[str, bytes]]] = {
     "annotated": annotated,
     "segmented": segmented,
     "format 8": rare_format,
+    "FLAC": corpus.flac_record,
     "zip": lambda: {"rec.zip": corpus.zipped(annotated())},
 }
 

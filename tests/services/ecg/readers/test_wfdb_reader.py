@@ -177,6 +177,12 @@ def test_segments_must_fit_together(
     assert says in caught.value.detail
 
 
+def test_a_frame_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    lines = ("rec.dat 16 200/mV", "rec.dat 16x999999 2/mmHg", "rec.dat 16x9 2/mmHg")
+    with pytest.raises(TooLarge, match="a frame of 1,000,009 samples"):
+        read(with_lines(*lines), tmp_path)
+
+
 def test_a_record_of_gaps_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnusableInput, match="no segment but gaps"):
         read({"all.hea": b"all/1 2 360 3600\n~ 3600\n"}, tmp_path)
