@@ -47,7 +47,7 @@ def read_cluster_file(path: Path, *, n_clusters: int) -> PublicClusters:
         raise MalformedInput(f"{path.name}: holds no {_K_MEANS}")
     centers = _array(path, value.state, "cluster_centers_", (n_clusters, TOKEN_POINTS, 1))
     labels = _array(path, value.state, "labels_", (None,))
-    if labels.dtype.kind not in "iu" or not ((0 <= labels) & (labels < n_clusters)).all():
+    if labels.dtype.kind not in "iu" or not ((labels >= 0) & (labels < n_clusters)).all():
         raise MalformedInput(f"{path.name}: labels_ must be numbers from 0 to {n_clusters - 1}")
     inertia, metric = scalar_value(value.state.get("inertia_")), value.state.get("metric")
     if not isinstance(inertia, float) or not isinstance(metric, str):
@@ -117,7 +117,5 @@ def _array(
     )
     if not fits:
         shown = ", ".join("any" if size is None else str(size) for size in expected)
-        raise MalformedInput(
-            f"{path.name}: {name} has the shape {value.shape}, expected ({shown})"
-        )
+        raise MalformedInput(f"{path.name}: {name} has the shape {value.shape}, expected ({shown})")
     return value

@@ -12,19 +12,19 @@ import io
 import pickletools
 import reprlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from services.errors import MalformedInput
 
+_INSTRUCTIONS = {entry.code.encode("latin-1"): entry for entry in pickletools.opcodes}
 _MARK = object()  # where a group of values on the stack begins
 
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 # instructions that push the number or the text that follows them
-_LITERALS = frozenset(
-    "INT BININT BININT1 BININT2 LONG LONG1 LONG4 FLOAT BINFLOAT UNICODE BINUNICODE BINUNICODE8 "
-    "SHORT_BINUNICODE BINBYTES BINBYTES8 SHORT_BINBYTES".split()
-)
+_LITERALS = frozenset({"INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"})
+_LITERALS |= {"FLOAT", "BINFLOAT", "UNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINUNICODE"}
+_LITERALS |= {"BINBYTES", "BINBYTES8", "SHORT_BINBYTES"}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
@@ -46,11 +46,10 @@ class StandIn:
     of: Name
     arguments: tuple[Any, ...] = ()
     state: Any = None
-    items: list[Any] = field(default_factory=list)
 
 
-# called when an object has got its attributes; what it returns takes the object's place. It may read
-# from the stream: joblib writes an array's bytes right behind the object that announces it.
+# called when an object has got its attributes; what it returns takes the object's place. It may
+# read from the stream: joblib writes an array's bytes right behind the object that announces it.
 WhenBuilt = Callable[[StandIn, io.BytesIO], Any]
 
 
@@ -91,7 +90,7 @@ class InertReader:
         while True:
             place = self._stream.tell()
             code = self._stream.read(1)
-            instruction = pickletools.code2op.get(code.decode("latin-1"))
+            instruction = _INSTRUCTIONS.get(code)
             if instruction is None:
                 raise self._refused(f"it breaks off or is damaged at byte {place}")
             argument = instruction.arg.reader(self._stream) if instruction.arg else None

@@ -72,8 +72,10 @@ def _inline_array(state: dict[str, Any], stream: io.BytesIO) -> NDArray[Any]:
     if min(shape, default=0) < 0 or n_bytes > left:
         raise ValueError(f"an array {list(shape)} needs {n_bytes} bytes, {left} are left")
     content = stream.read(n_bytes)
-    order = "F" if state["order"] == "F" else "C"
-    return np.frombuffer(content, dtype=dtype).reshape(shape, order=order).copy()
+    values: NDArray[Any] = np.frombuffer(content, dtype=dtype)
+    if state["order"] == "F":
+        return values.reshape(shape[::-1]).T.copy()
+    return values.reshape(shape).copy()
 
 
 def _plain_dtype(value: Any) -> np.dtype[Any]:

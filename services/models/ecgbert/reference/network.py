@@ -35,11 +35,12 @@ class PositionTable(nn.Module):
         self.register_buffer("pe", table[:, None])
 
     def forward(self, n_tokens: int) -> Tensor:
-        return self.pe[:n_tokens, 0]  # (n_tokens, 32)
+        """The first places, (n_tokens, 32)."""
+        return self.pe[:n_tokens, 0]
 
 
 class UNet(nn.Module):
-    """One number a token -> one vector a token. In: (n, tokens). Out: (n, tokens, 32)."""
+    """One number a token -> one vector a token, by way of the tokens around it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,6 +58,7 @@ class UNet(nn.Module):
         )
 
     def forward(self, means: Tensor) -> Tensor:
+        """(n, tokens, 32) from means (n, tokens) in mV."""
         n_tokens = means.shape[-1]
         fine = self.encoder1(means[:, None])  # (n, 32, about tokens / 2)
         deep = self.decoder1(self.encoder2(fine))  # (n, 32, about tokens / 2)

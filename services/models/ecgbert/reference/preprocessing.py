@@ -1,4 +1,4 @@
-"""The original's "denoising", rounding errors included: a filter at 0.3 Hz and a low pass at 45 Hz."""
+"""The original's denoising, rounding included: a stop at 0.3 Hz and a low pass near 45 Hz."""
 
 from __future__ import annotations
 

@@ -58,9 +58,7 @@ def wave_segments(peaks: IntArray, *, n_samples: int) -> tuple[IntArray, ...]:
         np.clip(r + np.array(offsets), 0, n_samples)
         for offsets in ((before - P_LENGTH, before), (before, after), (after, after + T_LENGTH))
     ]
-    silent = np.stack(
-        [np.append(0, waves[T][:, 1]), np.append(waves[P][:, 0], n_samples)], axis=1
-    )
+    silent = np.stack([np.append(0, waves[T][:, 1]), np.append(waves[P][:, 0], n_samples)], axis=1)
     return (*waves, silent)
 
 

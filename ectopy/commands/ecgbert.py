@@ -1,0 +1,70 @@
+"""`ectopy ecgbert …`: the public ECGBERT files, and every step of the original beside ours."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.errors import UnusableInput
+
+app = typer.Typer(no_args_is_help=True, help="The public ECGBERT and its original's arithmetic.")
+
+Checkpoint = Annotated[
+    Path, typer.Option("--checkpoint", help="the public .pth file, or the folder it lies in")
+]
+
+
+class Compat(StrEnum):
+    REFERENCE = "reference"
+
+
+@app.command()
+def trace(
+    record: Annotated[Path, typer.Argument(help="a WFDB record: a .hea file, or its name without")],
+    checkpoint: Checkpoint,
+    clusters: Annotated[
+        Path, typer.Option(help="clusters.npz, or a folder with it or the four cluster files")
+    ],
+    out: Annotated[Path, typer.Option(help="the .npz file to write")],
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="read the first seconds as the whole record")
+    ] = None,
+    compat: Annotated[  # noqa: ARG001 - one arithmetic can be traced so far; it is named all the same
+        Compat, typer.Option(help="whose arithmetic: reference is the original's, quirks included")
+    ] = Compat.REFERENCE,
+) -> None:
+    """Write every intermediate value of a record, under the golden files' names and shapes."""
+    import numpy as np
+
+    from ectopy.commands.bars import progress_bar
+    from services.models.ecgbert.public.checkpoint import guide_network, read_checkpoint
+    from services.models.ecgbert.public.cluster_files import clusters_at
+    from services.models.ecgbert.reference.digital_record import read_digital_record
+    from services.models.ecgbert.reference.trace import reference_trace
+
+    if not out.parent.is_dir():  # before any work is spent
+        raise UnusableInput(f"--out: there is no folder {out.parent}")
+    network = guide_network(read_checkpoint(checkpoint))
+    centers = clusters_at(clusters)
+    digital = read_digital_record(record, seconds=seconds)
+    with progress_bar() as progress:
+        arrays = reference_trace(digital, centers, network, progress=progress)
+    with out.open("wb") as file:  # numpy would add its own ending to a name without one
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+    typer.echo(f"{out}: {len(arrays)} arrays")
+
+
+@app.command(name="import-checkpoint")
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="the public .pth file, or the folder it lies in")],
+    clusters: Annotated[Path, typer.Option(help="folder with P_cluster.pkl and the other three")],
+    out: Annotated[Path, typer.Option(help="folder to write")],
+) -> None:
+    """Bring the public weights and clusters in: checked, ids made the guide's, nothing executed."""
+    from services.models.ecgbert.public.pretrained_folder import import_public_files
+
+    for name in import_public_files(file, clusters=clusters, into=out):
+        typer.echo(f"{out / name}")
