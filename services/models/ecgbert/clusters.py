@@ -1,0 +1,85 @@
+"""Which cluster of its kind a wave belongs to: nearest centroid, and how centroids are fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
+
+from services.ecg.record import FloatArray, IntArray
+from services.ecg.segmentation import WAVE_NAMES, WaveIntervals
+from services.errors import MalformedInput
+from services.models.ecgbert.spec import CLUSTERS_PER_WAVE, TOKEN_OFFSETS, TOKEN_POINTS
+
+FIT_SAMPLE = 20_000  # waves of a kind that k-means is shown at most
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Centroids of each wave kind, in the order P, QRS, T, background: (n_clusters, n_points)."""
+
+    centroids: tuple[NDArray[np.float64], ...]
+
+    def tokens(self, points: NDArray[np.floating], kind: IntArray) -> IntArray:
+        """Token id of each wave, (n_waves,): the nearest centroid's number within its kind's range.
+
+        points: (n_waves, 10) `wave_points` in ordinary QRS heights; kind: (n_waves,) P 0, QRS 1,
+        T 2, background 3. The lowest number wins a tie.
+        """
+        ids = np.empty(len(kind), dtype=np.int64)
+        for which, (centers, offset) in enumerate(zip(self.centroids, TOKEN_OFFSETS, strict=True)):
+            chosen = np.flatnonzero(kind == which)
+            if len(chosen):
+                ids[chosen] = offset + cdist(points[chosen], centers, "sqeuclidean").argmin(axis=1)
+        return ids
+
+    def save(self, path: Path) -> None:
+        """As .npz, one array a wave kind."""
+        arrays = dict(zip(WAVE_NAMES, self.centroids, strict=True))
+        np.savez(path, allow_pickle=False, **arrays)
+
+    @staticmethod
+    def load(path: Path) -> Clusters:
+        """From .npz, executing nothing; MalformedInput where it is not of this kind."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = tuple(np.asarray(stored[name], dtype=np.float64) for name in WAVE_NAMES)
+        except (OSError, KeyError, ValueError) as problem:
+            raise MalformedInput(
+                f"{path.name}: not a file of clusters, expected the arrays {', '.join(WAVE_NAMES)}"
+            ) from problem
+        for name, array, count in zip(WAVE_NAMES, arrays, CLUSTERS_PER_WAVE, strict=True):
+            if array.shape != (count, TOKEN_POINTS):
+                raise MalformedInput(
+                    f"{path.name}: {name} has the shape {array.shape}, "
+                    f"expected {(count, TOKEN_POINTS)}"
+                )
+        return Clusters(arrays)
+
+
+def wave_points(lead_signals: FloatArray, waves: WaveIntervals) -> FloatArray:
+    """Each wave as ten samples evenly spread over it, (n_leads, n_waves, 10).
+
+    lead_signals: (n_leads, n_samples).
+    """
+    share = (np.arange(TOKEN_POINTS) + 0.5) / TOKEN_POINTS
+    length = waves.end - waves.start
+    at = waves.start[:, None] + (share[None, :] * length[:, None]).astype(np.int64)
+    return lead_signals[:, at]
+
+
+def fitted(points_by_kind: list[NDArray[np.float64]], *, seed: int) -> Clusters:
+    """Centroids by k-means over the waves of each kind; points_by_kind: four (n_waves, 10)."""
+    from sklearn.cluster import KMeans  # slow to import, and only training needs it
+
+    rng = np.random.default_rng(seed)
+    centroids = []
+    for points, count in zip(points_by_kind, CLUSTERS_PER_WAVE, strict=True):
+        if len(points) > FIT_SAMPLE:
+            points = points[np.sort(rng.choice(len(points), FIT_SAMPLE, replace=False))]
+        means = KMeans(count, n_init=2, random_state=seed).fit(points)
+        centroids.append(np.asarray(means.cluster_centers_, dtype=np.float64))
+    return Clusters(tuple(centroids))

@@ -1,0 +1,190 @@
+"""Wave tokens, position and signal embedding into a small transformer that labels positions.
+
+A window of positions speaks of one beat: `[CLS] BG P QRS T BG [SEP]`, and for a second lead
+`BG P QRS T BG [SEP]` behind it. Windows of beats do not attend to one another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from services.models.ecgbert import spec
+from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
+from services.models.ecgbert.rhythm import RHYTHM_FEATURES
+
+POSITIONS = 2 + spec.MAX_LEADS * (spec.WAVES_PER_BEAT + 1) - 1
+# points of the window that each wave's signal embedding is pooled over: background, P, QRS, T,
+# background, as the guide's intervals lie around R (-150, -50, +50, +200 ms)
+WAVE_POINTS = ((0, 30), (30, 42), (42, 54), (54, 72), (72, 120))
+_STRIDE = 2  # of the signal embedding's output
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """What is needed to build the network again; kept in the model card.
+
+    difference: whether the signal embedding sees each beat's difference from the ordinary one.
+    rhythm, similarity: whether those features are added to the embedding.
+    """
+
+    n_classes: int = 5
+    width: int = spec.WIDTH
+    layers: int = spec.LAYERS
+    heads: int = spec.HEADS
+    feed_forward: int = spec.FEED_FORWARD
+    signal_width: int = 16
+    dropout: float = spec.DROPOUT
+    tokens: bool = True
+    difference: bool = True
+    rhythm: bool = True
+    similarity: bool = True
+
+    def as_card(self) -> dict[str, Any]:
+        """For card.json."""
+        return asdict(self)
+
+
+class SignalEmbedding(nn.Module):
+    """A small U-Net over the samples, pooled to one vector a wave.
+
+    In: (n, channels, 120) at 120 Hz. Out: (n, 5, width).
+    """
+
+    def __init__(self, channels: int, signal_width: int, width: int) -> None:
+        super().__init__()
+        self.encoder1 = nn.Sequential(
+            nn.Conv1d(channels, signal_width, 7, 2, 3), nn.BatchNorm1d(signal_width), nn.ReLU()
+        )
+        self.encoder2 = nn.Sequential(
+            nn.Conv1d(signal_width, 2 * signal_width, 5, 2, 2),
+            nn.BatchNorm1d(2 * signal_width),
+            nn.ReLU(),
+        )
+        self.decoder1 = nn.Sequential(
+            nn.ConvTranspose1d(2 * signal_width, signal_width, 4, 2, 1),
+            nn.BatchNorm1d(signal_width),
+            nn.ReLU(),
+        )
+        self.pool = nn.Linear(2 * signal_width, width)
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """(n, channels, 120) -> (n, 5, width)."""
+        fine = self.encoder1(signal)  # (n, w, 60)
+        wide = self.decoder1(self.encoder2(fine)) + fine  # (n, w, 60)
+        pooled = []
+        for first, end in WAVE_POINTS:
+            part = wide[:, :, first // _STRIDE : end // _STRIDE]
+            pooled.append(torch.cat([part.mean(-1), part.amax(-1)], dim=1))
+        out: Tensor = self.pool(torch.stack(pooled, dim=1))
+        return out
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention and feed-forward, each normalised first and added. (n, positions, width)."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.out = nn.Linear(config.width, config.width)
+        self.linear1 = nn.Linear(config.width, config.feed_forward)
+        self.linear2 = nn.Linear(config.feed_forward, config.width)
+        self.norm1 = nn.LayerNorm(config.width)
+        self.norm2 = nn.LayerNorm(config.width)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, positions, width) -> the same shape."""
+        n, positions, width = x.shape
+        qkv = self.qkv(self.norm1(x)).view(n, positions, 3, self.heads, -1)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        attended = nn.functional.scaled_dot_product_attention(q, k, v)
+        x = x + self.dropout(self.out(attended.transpose(1, 2).reshape(n, positions, width)))
+        hidden = torch.relu(self.linear1(self.norm2(x)))
+        out: Tensor = x + self.dropout(self.linear2(hidden))
+        return out
+
+
+class BeatNetwork(nn.Module):
+    """Words, signal and rhythm of beats -> logits of their classes.
+
+    Feature means and spreads, and the calibration, are buffers: they travel with the weights.
+    """
+
+    rhythm_mean: Tensor
+    rhythm_std: Tensor
+    similarity_mean: Tensor
+    similarity_std: Tensor
+    calibration_scale: Tensor
+    calibration_bias: Tensor
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.token_embedding = nn.Embedding(spec.VOCABULARY_SIZE, width)
+        self.position_embedding = nn.Parameter(0.1 * torch.randn(POSITIONS, width))
+        self.signal_embedding = SignalEmbedding(
+            2 if config.difference else 1, config.signal_width, width
+        )
+        n_rhythm = len(RHYTHM_FEATURES)
+        self.rhythm_embedding = nn.Sequential(
+            nn.Linear(n_rhythm, width), nn.ReLU(), nn.Linear(width, width)
+        )
+        self.similarity_embedding = nn.Linear(SIMILARITY_FEATURES, width)
+        self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.layers)])
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, config.n_classes)
+        self.dropout = nn.Dropout(config.dropout)
+        for name, size in (("rhythm", n_rhythm), ("similarity", SIMILARITY_FEATURES)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_std", torch.ones(size))
+        self.register_buffer("calibration_scale", torch.ones(config.n_classes))
+        self.register_buffer("calibration_bias", torch.zeros(config.n_classes))
+
+    def forward(
+        self, words: Tensor, windows: Tensor, ordinary: Tensor, rhythm: Tensor, similarity: Tensor
+    ) -> Tensor:
+        """Uncalibrated logits a beat, (n, n_classes): the mean over its window's positions.
+
+        words: (n, leads, 5). windows, ordinary: (n, leads, 120). rhythm: (n, 19).
+        similarity: (n, leads, 12). One lead or two; all beats of a call have as many.
+        """
+        x = self.embedded(words, windows, ordinary, rhythm, similarity)
+        for layer in self.layers:
+            x = layer(x)
+        logits: Tensor = self.head(self.norm(x).mean(dim=1))
+        return logits
+
+    def calibrated(self, logits: Tensor) -> Tensor:
+        """Logits whose softmax is a probability: scaled and shifted class by class."""
+        return logits * self.calibration_scale + self.calibration_bias
+
+    def embedded(
+        self, words: Tensor, windows: Tensor, ordinary: Tensor, rhythm: Tensor, similarity: Tensor
+    ) -> Tensor:
+        """(n, 1 + 6 * leads, width): what the transformer is given."""
+        n, leads, _ = words.shape
+        channels = [windows, windows - ordinary] if self.config.difference else [windows]
+        signal = torch.stack(channels, dim=2).flatten(0, 1)
+        waves = self.signal_embedding(signal).view(n, leads, spec.WAVES_PER_BEAT, -1)
+        if self.config.similarity:
+            like = (similarity - self.similarity_mean) / self.similarity_std
+            waves = waves + self.similarity_embedding(like)[:, :, None]
+        if self.config.tokens:
+            waves = waves + self.token_embedding(words)
+        cls, sep = self.token_embedding.weight[[spec.CLS_ID, spec.SEP_ID]]
+        parts = [cls.expand(n, 1, -1)]
+        for lead in range(leads):
+            parts += [waves[:, lead], sep.expand(n, 1, -1)]
+        x = torch.cat(parts, dim=1)
+        x = x + self.position_embedding[: x.shape[1]]
+        if self.config.rhythm:
+            timing = (rhythm - self.rhythm_mean) / self.rhythm_std
+            x = x + self.rhythm_embedding(timing)[:, None]
+        out: Tensor = self.dropout(x)
+        return out

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from services.models.ecgbert.network import POSITIONS, BeatNetwork, NetworkConfig
+from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
+from services.models.ecgbert.rhythm import RHYTHM_FEATURES
+from tests.services.models.ecgbert.tiny import TINY, tiny_network
+
+
+def batch(n: int = 3, leads: int = 2) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(1)
+    windows = torch.randn((n, leads, 120), generator=generator)
+    return (
+        torch.randint(0, 70, (n, leads, 5), generator=generator),
+        windows,
+        windows[:1].expand(n, leads, 120),
+        torch.randn((n, len(RHYTHM_FEATURES)), generator=generator),
+        torch.randn((n, leads, SIMILARITY_FEATURES), generator=generator),
+    )
+
+
+@pytest.mark.parametrize("leads", [1, 2])
+def test_a_beat_has_one_row_of_logits_whatever_its_leads(leads: int) -> None:
+    assert tiny_network()(*batch(leads=leads)).shape == (3, 5)
+
+
+def test_a_window_is_cls_then_each_leads_waves_and_sep() -> None:
+    assert tiny_network().embedded(*batch(leads=2)).shape == (3, 13, 8)
+    assert POSITIONS == 13
+
+
+def test_beats_do_not_attend_to_one_another() -> None:
+    network, inputs = tiny_network(), batch()
+    together = network(*inputs)
+    alone = network(*(part[1:2] for part in inputs))
+    assert torch.allclose(together[1:2], alone, atol=1e-6)
+
+
+@pytest.mark.parametrize(("flag", "place"), [("tokens", 0), ("rhythm", 3), ("similarity", 4)])
+def test_an_input_that_is_switched_off_changes_nothing(flag: str, place: int) -> None:
+    inputs = list(batch())
+    changed = list(inputs)
+    changed[place] = torch.roll(inputs[place], 1, dims=0)
+    on, off = tiny_network(), tiny_network(replace(TINY, **{flag: False}))
+    assert not torch.allclose(on(*inputs), on(*changed))
+    assert torch.equal(off(*inputs), off(*changed))
+
+
+def test_the_ordinary_beat_is_unread_without_the_difference() -> None:
+    inputs = list(batch())
+    changed = [*inputs[:2], inputs[2] + 1.0, *inputs[3:]]
+    plain = tiny_network(replace(TINY, difference=False))
+    assert torch.equal(plain(*inputs), plain(*changed))
+
+
+def test_the_guides_sizes_are_the_default() -> None:
+    guide = NetworkConfig()
+    assert (guide.width, guide.layers, guide.heads, guide.feed_forward) == (32, 4, 8, 64)
+    assert BeatNetwork(guide).token_embedding.weight.shape == (75, 32)
+
+
+def test_calibration_scales_and_shifts_logits() -> None:
+    network = tiny_network()
+    network.calibration_scale.fill_(2.0)
+    network.calibration_bias.copy_(torch.arange(5.0))
+    assert network.calibrated(torch.ones(1, 5)).tolist() == [[2.0, 3.0, 4.0, 5.0, 6.0]]
