@@ -34,7 +34,7 @@ MARGIN_S = 60.0
 SAME_BEAT_S = 0.15
 SHORTEST_S = 1.0
 # how far before and after a mark of NeuroKit2 the R peak may lie
-MARKS_REACH_S = (0.15, 0.12)
+MARKS_REACH_S = (0.15, 0.15)
 
 PieceDetector = Callable[[FloatArray], IntArray]
 
@@ -72,7 +72,7 @@ def r_peaks(
 def neurokit_marks(lead: FloatArray, *, sampling_rate_hz: float, method: str) -> IntArray:
     """What NeuroKit2's detector itself returns for one lead, (n_samples,) without gaps.
 
-    Most of its detectors mark a filtered signal: 60 ms behind the R peak, 100 ms before at times.
+    Most of its detectors mark a filtered signal: 60 ms behind the R peak, or up to 140 ms before it.
     """
     # imported here: it takes seconds and brings matplotlib, and the default never needs it
     neurokit2 = importlib.import_module("neurokit2")

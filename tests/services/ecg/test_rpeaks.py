@@ -97,7 +97,7 @@ def test_the_guides_method_reads_the_lead_it_is_told_and_points_at_the_r_peak() 
     ecg[0] = 0.0
     found = r_peaks(ecg, sampling_rate_hz=360.0, method="hamilton2002", lead=1)
     near = np.abs(found[:, None] - peaks[None, :]).min(axis=0)
-    assert np.mean(near <= 2) > 0.9
+    assert np.mean(near <= 4) > 0.9
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "ectopy"])
