@@ -13,7 +13,7 @@ WORST_RECORDS = 5
 
 def table_text(table: Table, *, title: str) -> str:
     """The whole table, lines joined, no newline at the end."""
-    return "\n".join(_lines(table, title))
+    return "\n".join(line.rstrip() for line in _lines(table, title))
 
 
 def _lines(table: Table, title: str) -> Iterator[str]:
@@ -49,7 +49,7 @@ def _classes(table: ClassificationTable) -> Iterator[str]:
         yield (
             f"{row.name:6}{row.n_beats:>7}  {_figure(row.sensitivity):<28}"
             f"{_figure(row.predictivity):<28}{_figure(row.f1):<28}"
-        ).rstrip()
+        )
     for names, figure in table.macro_f1.items():
         yield f"macro-F1 over {names:<10} {_figure(figure)}"
     yield f"macro-F1 over N S V, F and Q beats left out: {_figure(table.three_class_macro_f1)}"
@@ -68,7 +68,7 @@ def _confusion(table: ClassificationTable) -> Iterator[str]:
         cells = [f"{count:>8}" for count in row]
         if name == "false":
             cells[-1] = f"{'':>8}"
-        yield f"{name:>18} " + "".join(cells).rstrip()
+        yield f"{name:>18} " + "".join(cells)
 
 
 def _figure(figure: Figure, digits: int = 1) -> str:
