@@ -58,9 +58,7 @@ class Postgres:
             "unix_socket_directories": "",
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
-        return self._program(
-            "postgres", ["-D", str(self.folder.postgres), *flags], log=self.folder.log(self.name)
-        )
+        return self._program("postgres", flags, self.folder.postgres)
 
     def is_ready(self) -> bool:
         """Whether it answers; our database is made at the first time."""
@@ -94,7 +92,6 @@ class Postgres:
         shutil.rmtree(draft, ignore_errors=True)
         self.folder.password(self.name)
         arguments = [
-            f"--pgdata={draft}",
             f"--username={ROLE}",
             f"--pwfile={self.folder.password_file(self.name)}",
             "--auth=scram-sha-256",
@@ -102,26 +99,27 @@ class Postgres:
             "--encoding=UTF8",
             "--no-instructions",
         ]
-        log = self.folder.log("initdb")
-        child = processes.start(self._program("initdb", arguments, log=log))
+        child = processes.start(self._program("initdb", arguments, draft))
         try:
             exit_code = child.process.wait(INITDB_PATIENCE_S)
         finally:
             processes.kill(child)
         if exit_code != 0:
-            raise CannotServe(f"the database could not be made.\n{processes.log_tail(log)}")
+            raise CannotServe(
+                f"the database could not be made.\n{processes.log_tail(child.program.log)}"
+            )
         draft.rename(self.folder.postgres)
 
-    def _program(self, binary: str, arguments: list[str], *, log: Path) -> Program:
+    def _program(self, binary: str, arguments: list[str], cluster: Path) -> Program:
         return Program(
             name=binary,
-            command=(str(postgres_binaries() / binary), *arguments),
+            command=(str(postgres_binaries() / binary), "-D", str(cluster), *arguments),
             environment={**self.folder.environment(), "LC_ALL": "C", "TZ": "UTC"},
-            log=log,
+            log=self.folder.log(binary),
             stop_signal=signal.SIGINT,  # "fast": ends the sessions, then writes everything out
             stop_patience_s=STOP_PATIENCE_S,
             death_signal=signal.SIGINT,
-            refuses_root=True,
+            own_folder=cluster,
         )
 
 

@@ -20,7 +20,11 @@ KILL_PATIENCE_S = 5.0
 
 @dataclass(frozen=True)
 class Program:
-    """A command and how to deal with it; `death_signal` is what it gets when we are killed."""
+    """A command and how to deal with it.
+
+    death_signal: what it gets when we are killed. own_folder: set for a program that refuses root;
+    it must own that folder.
+    """
 
     name: str
     command: Sequence[str]
@@ -29,7 +33,7 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_patience_s: float = 10.0
     death_signal: signal.Signals = signal.SIGKILL
-    refuses_root: bool = False
+    own_folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ def start(program: Program) -> Child:
 
     Call this from the main thread: the kernel counts the death of the starting thread as ours.
     """
-    user = launch.NOT_ROOT if program.refuses_root else launch.ROOT_IS_FINE
-    prefix = [str(os.getpid()), str(int(program.death_signal)), user]
+    own_folder = str(program.own_folder or "")
+    prefix = [str(os.getpid()), str(int(program.death_signal)), own_folder]
     with open_log(program.log) as log:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", launch.__file__, *prefix, *program.command],

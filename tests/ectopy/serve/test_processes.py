@@ -1,16 +1,25 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ectopy.serve import processes
+from ectopy.serve import launch, processes
 from ectopy.serve.processes import Program
 from tests.ectopy.serve.real_processes import eventually, is_running
 
+SOMEBODY = 54321  # not in any password database
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0 or sys.platform != "linux", reason="only root has something to give up"
+)
 SLEEP = "import time; time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
 
@@ -72,21 +81,77 @@ def test_a_program_that_is_not_there_is_named_in_its_log(tmp_path: Path) -> None
     assert "cannot start /no/such: [Errno 2]" in (tmp_path / "a.log").read_text()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root has something to give up")
-def test_a_program_that_refuses_root_sees_another_user_and_writes_as_we_do(tmp_path: Path) -> None:
-    code = f"import os, pathlib; print(os.getuid()); pathlib.Path({str(tmp_path / 'f')!r}).touch()"
-    child = processes.start(
-        Program(
-            name="tiny",
-            command=(sys.executable, "-c", code),
-            environment={},
-            log=tmp_path / "a.log",
-            refuses_root=True,
+WHO_AND_WHOSE = "import os; print(os.getuid()); open('{file}', 'w').close()"
+
+
+def run_as_ordinary_user(folder: Path, log: Path) -> int:
+    """The user id that a program saw which refuses root; it made a file `made` in its folder."""
+    code = WHO_AND_WHOSE.format(file=folder / "made")
+    child = processes.start(replace(program(log, code), own_folder=folder))
+    assert child.process.wait() == 0, log.read_text()
+    return int(log.read_text())
+
+
+@needs_root
+def test_root_appears_as_another_user_and_its_files_stay_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    assert run_as_ordinary_user(folder, tmp_path / "a.log") != 0
+    assert (folder / "made").stat().st_uid == 0
+
+
+@needs_root
+def test_root_becomes_another_user_for_a_folder_inside_a_closed_one(tmp_path: Path) -> None:
+    closed = tmp_path / "home"
+    folder = closed / "own"
+    folder.mkdir(parents=True)
+    os.chown(closed, SOMEBODY, SOMEBODY)
+    closed.chmod(0o700)
+    user = run_as_ordinary_user(folder, tmp_path / "a.log")
+    assert user != 0
+    assert folder.stat().st_uid == (folder / "made").stat().st_uid == user
+
+
+@needs_root
+def test_root_becomes_the_owner_of_a_folder_that_is_anothers(tmp_path: Path) -> None:
+    folder = tmp_path / "own"
+    folder.mkdir()
+    os.chown(folder, SOMEBODY, SOMEBODY)
+    assert run_as_ordinary_user(folder, tmp_path / "a.log") == SOMEBODY
+
+
+@pytest.fixture
+def open_to_all() -> Iterator[Path]:
+    """A folder that every user can enter, as pytest's own cannot be."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        os.chown(folder, SOMEBODY, SOMEBODY)
+        yield Path(folder)
+
+
+@needs_root
+def test_a_user_without_a_name_gets_one(open_to_all: Path) -> None:
+    folder = open_to_all / "own"
+    folder.mkdir()
+    os.chown(folder, SOMEBODY, SOMEBODY)
+    code = WHO_AND_WHOSE.format(file=folder / "made")
+    arguments = [str(os.getpid()), str(int(signal.SIGKILL)), str(folder)]
+    for_all = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
+    command = [for_all, "-I", "-S", launch.__file__, *arguments, for_all, "-c", code]
+    try:
+        run = subprocess.run(
+            command,
+            user=SOMEBODY,
+            group=SOMEBODY,
+            extra_groups=[],
+            capture_output=True,
+            text=True,
+            check=False,
         )
-    )
-    assert child.process.wait() == 0
-    assert int((tmp_path / "a.log").read_text()) != 0
-    assert (tmp_path / "f").stat().st_uid == 0
+    except PermissionError:
+        pytest.skip("another user cannot reach any Python here")
+    assert run.stdout.strip() not in ("", "0", str(SOMEBODY)), run.stderr
+    assert (folder / "made").stat().st_uid == SOMEBODY
 
 
 def test_a_log_that_has_grown_large_is_set_aside(
