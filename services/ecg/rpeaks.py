@@ -72,7 +72,7 @@ def r_peaks(
 def neurokit_marks(lead: FloatArray, *, sampling_rate_hz: float, method: str) -> IntArray:
     """What NeuroKit2's detector itself returns for one lead, (n_samples,) without gaps.
 
-    Most of its detectors mark a filtered signal: 60 ms behind the R peak, or up to 140 ms before it.
+    Most of its detectors mark a filtered signal: 60 ms after the R peak, or up to 140 ms before.
     """
     # imported here: it takes seconds and brings matplotlib, and the default never needs it
     neurokit2 = importlib.import_module("neurokit2")
