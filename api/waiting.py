@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 MAX_WAIT_S = 60.0
 LOOK_EVERY_S = 1.0
+STOP_PATIENCE_S = 2.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]+)\"?\s*(?:$|[,;])", re.IGNORECASE)
 _HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])", re.IGNORECASE)
 
@@ -62,7 +63,7 @@ class JobWaiter:
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=STOP_PATIENCE_S)
 
     async def until(
         self, job_id: str, look: Callable[[], Awaitable[T | None]], *, seconds: float

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+import redis
 from fastapi.testclient import TestClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, delete, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
 
@@ -18,7 +20,10 @@ from ectopy.commands.migrate import bring_up
 from ectopy.serve.embedded import embedded_servers
 from services import tables
 from services.db.session import SessionFactory, engine_for, session_factory
+from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
 from services.settings import Settings
+from tests.fakes import enter_fake_model
+from tests.processes import WorkerProcess, environment_of, new_database, served
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -38,6 +43,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 def migrated_url(servers: tuple[str, str]) -> URL:
     """The database, migrated from empty, with the shipped models registered."""
     url = make_url(servers[0])
+    _without_waiting_for_disks(url)
     bring_up(url)
     return url
 
@@ -90,28 +96,99 @@ def example() -> dict[str, bytes]:
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
     """These settings as the environment of a process of its own."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("ECTOPY_")}
-    return inherited | {
-        "ECTOPY_DATA_DIR": str(settings.data_dir),
-        "ECTOPY_DATABASE_URL": settings.database_url,
-        "ECTOPY_BROKER_URL": settings.broker_url,
-        "ECTOPY_LEASE_S": str(settings.lease_s),
-        "ECTOPY_RESEND_AFTER_S": str(settings.resend_after_s),
-        "ECTOPY_LOG_LEVEL": "INFO",
-    }
+    return environment_of(settings)
+
+
+@pytest.fixture
+def fake_model(sessions: SessionFactory) -> Iterator[ModelVersionRow]:
+    """A model of the task `beats` that answers, and that only a fake predictor can load."""
+    with sessions.begin() as session:
+        version = enter_fake_model(session)
+    yield version
+    with sessions.begin() as session:
+        forget_model(session, version.name)
+
+
+@pytest.fixture
+def server(settings: Settings) -> Iterator[str]:
+    """The API on a real socket; its URL."""
+    with served(create_app(settings)) as url:
+        yield url
+
+
+@dataclass(frozen=True)
+class Live:
+    """The whole service on its own database: API on a socket, a worker, the shipped models."""
+
+    settings: Settings
+    sessions: SessionFactory
+    url: str
+    worker: WorkerProcess
+
+
+@pytest.fixture(scope="session")
+def live(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """Started once for all journeys; what one of them stores, the others see too."""
+    folder = tmp_path_factory.mktemp("live")
+    url = new_database(servers[0], "live")
+    _without_waiting_for_disks(url)
+    bring_up(url)
+    settings = Settings(
+        _env_file=None,
+        data_dir=folder / "data",
+        database_url=url.render_as_string(hide_password=False),
+        broker_url=broker_database(servers[1], 1),
+        lease_s=4.0,
+        resend_after_s=2.0,
+        log_level="WARNING",
+    )
+    engine = engine_for(settings.database)
+    worker = WorkerProcess(settings, folder / "worker.log")
+    try:
+        with served(create_app(settings)) as address:
+            sessions = session_factory(engine)
+            worker.wait_ready(sessions)
+            yield Live(settings, sessions, address, worker)
+    finally:
+        engine.dispose()
+        worker.stop()
+
+
+@pytest.fixture
+def live_client(live: Live) -> Iterator[httpx.Client]:
+    """A client of the whole service."""
+    with httpx.Client(base_url=live.url, timeout=90, trust_env=False) as client:
+        yield client
 
 
 def _empty_database(url: URL) -> None:
     names = [t.name for t in tables.metadata.sorted_tables if t.name not in REGISTRY_TABLES]
     engine = create_engine(url)
     with engine.begin() as connection:
-        connection.execute(text(f"truncate {', '.join(names)} cascade"))
+        for name in reversed(names):  # quicker than truncate, which makes new files each time
+            connection.execute(text(f"delete from {name}"))
     engine.dispose()
 
 
-def _empty_broker(url: str) -> None:
-    import redis
+def _without_waiting_for_disks(url: URL) -> None:
+    """A crash of the machine may lose a test's last commits; nobody minds."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'alter database "{url.database}" set synchronous_commit = off'))
+    engine.dispose()
 
+
+def broker_database(url: str, number: int) -> str:
+    """The broker's URL with another of its numbered databases."""
+    return url.rsplit("/", 1)[0] + f"/{number}"
+
+
+def forget_model(session: Session, name: str) -> None:
+    for table in (PromotionRow, ModelVersionRow, ModelRow):
+        session.execute(delete(table).where(table.name == name))
+
+
+def _empty_broker(url: str) -> None:
     client = redis.Redis.from_url(url)
-    client.flushall()
+    client.flushdb()
     client.close()

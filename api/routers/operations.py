@@ -1,8 +1,7 @@
-"""Is it alive, is it ready, what does it do, and the way in for a browser."""
+"""Is it alive, is it ready, what does it do."""
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Any
 
 import redis
@@ -80,14 +79,6 @@ def system(session: ReadSession, state: State) -> Response:
             },
         }
     )
-
-
-@router.get("/", include_in_schema=False)
-async def page() -> Response:
-    return Response(_PAGE, media_type="text/html; charset=utf-8")
-
-
-_PAGE = (files("api") / "web" / "index.html").read_bytes()
 
 
 def _database(sessions: SessionFactory) -> str:

@@ -156,7 +156,9 @@ def _end_cancelled(session: Session, claim: JobClaim) -> bool:
 
 def cancel(session: Session, job_id: str, *, error: dict[str, Any] | None = None) -> JobStatus:
     """Cancels a waiting job at once, asks a running one to stop; StateConflict once it ended."""
-    job = session.execute(select(JobRow).where(JobRow.id == job_id).with_for_update()).scalar_one()
+    query = select(JobRow).where(JobRow.id == job_id).with_for_update()
+    # as it is now that it is locked, not as this session may have seen it before
+    job = session.execute(query.execution_options(populate_existing=True)).scalar_one()
     status = JobStatus(job.status)
     if status == JobStatus.CANCELLED:
         return status
@@ -197,6 +199,7 @@ def requeue_silent(session: Session, *, max_attempts: int) -> tuple[list[str], l
         select(JobRow)
         .where(JobRow.status == JobStatus.RUNNING, JobRow.lease_expires_at < clock.now())
         .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
     )
     again: list[str] = []
     given_up: list[str] = []

@@ -194,15 +194,20 @@ def _row(record_id: str, record: EcgRecord, upload: Upload) -> RecordRow:
 
 
 def _sample_range(record: EcgRecord, start_s: float, end_s: float | None) -> tuple[int, int]:
-    rate = record.sampling_rate_hz
-    first = min(max(int(np.ceil(start_s * rate - 1e-9)), 0), record.n_samples)
-    last = record.n_samples if end_s is None else min(int(np.ceil(end_s * rate)), record.n_samples)
+    first = _sample_at(record, start_s)
+    last = record.n_samples if end_s is None else _sample_at(record, end_s)
     if last <= first:
         raise UnusableInput(
             f"start_s {start_s:g} to end_s {'the end' if end_s is None else f'{end_s:g}'} holds no "
             f"sample of this record, which lasts {record.duration_s:g} s"
         )
     return first, last
+
+
+def _sample_at(record: EcgRecord, moment_s: float) -> int:
+    """The first sample at or after a moment; a hair of rounding does not make it the next one."""
+    inside_s = min(max(moment_s, 0.0), record.duration_s)
+    return min(int(np.ceil(inside_s * record.sampling_rate_hz - 1e-6)), record.n_samples)
 
 
 def _lead_indices(record: EcgRecord, lead: str | None) -> list[int]:

@@ -15,7 +15,8 @@ def model(session: Session, name: str) -> ModelRow | None:
 
 
 def locked_model(session: Session, name: str) -> ModelRow | None:
-    return session.scalars(select(ModelRow).where(ModelRow.name == name).with_for_update()).first()
+    query = select(ModelRow).where(ModelRow.name == name).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).first()
 
 
 def version(session: Session, name: str, number: int) -> ModelVersionRow | None:

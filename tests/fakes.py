@@ -1,0 +1,129 @@
+"""Fakes at our own interfaces: a predictor that answers what is known, a queue that is a list."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from services.ecg.labels import AAMI_CLASSES
+from services.ecg.record import EcgRecord
+from services.errors import UnusableInput
+from services.jobs.row import JobRow
+from services.models.results import BeatResult
+from services.registry import service as registry
+from services.registry.row import ModelVersionRow
+from services.training.progress import Progress
+
+FAKE_SHA256 = "f" * 64
+HOLD, DIE, STARTED = "hold", "die", "started"
+STEP_S = 0.5
+
+
+def fake_card(name: str = "fake-beats") -> dict[str, Any]:
+    return {"name": name, "task": "beats", "family": "ecgbert"}
+
+
+def enter_fake_model(session: Session, name: str = "fake-beats") -> ModelVersionRow:
+    """A version that only FakePredictors can load; it answers when none is named."""
+    version = registry.add_version(
+        session, card=fake_card(name), sha256=FAKE_SHA256, location="fake:", synthetic=True
+    )
+    registry.promote(session, name, version.version)
+    return version
+
+
+class FakePredictor:
+    """A beat every half second, N and V in turn. Files in `gate` make it wait, or die at once."""
+
+    def __init__(self, gate: Path | None = None) -> None:
+        self.gate = gate
+        self.records: list[EcgRecord] = []
+
+    def predict(
+        self, record: EcgRecord, *, options: Mapping[str, Any], progress: Progress
+    ) -> BeatResult:
+        self.records.append(record)
+        if self.gate is not None:
+            pass_gate(self.gate, progress)
+        if record.name == "unreadable":
+            raise UnusableInput("no lead of this record can be read")
+        return fake_result(record)
+
+
+def pass_gate(gate: Path, progress: Progress) -> None:
+    """Waits as long as there is a file `hold`; a file `die` kills the process, once."""
+    (gate / STARTED).touch()
+    if (gate / DIE).exists():
+        (gate / DIE).unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    while (gate / HOLD).exists():
+        progress.check_cancelled()
+        progress.advance(0.5)
+        time.sleep(0.02)
+
+
+def fake_result(record: EcgRecord) -> BeatResult:
+    step = int(STEP_S * record.sampling_rate_hz)
+    sample = np.arange(step, record.n_samples, step, dtype=np.int64)
+    label = np.arange(len(sample)) % 2 * 2
+    probabilities = np.full((len(sample), len(AAMI_CLASSES)), 0.05, np.float32)
+    probabilities[np.arange(len(sample)), label] = 0.8
+    return BeatResult(
+        sampling_rate_hz=record.sampling_rate_hz,
+        leads_used=record.lead_names[:1],
+        labels=AAMI_CLASSES,
+        sample=sample,
+        label_index=label,
+        probabilities=probabilities,
+        unreadable=np.zeros(len(sample), bool),
+    )
+
+
+class FakePredictors:
+    """Implements services.predictions.runner.Predictors."""
+
+    def __init__(self, predictor: FakePredictor) -> None:
+        self._predictor = predictor
+
+    def predictor(self, *, family: str, location: str, sha256: str) -> FakePredictor:
+        return self._predictor
+
+
+class ListDispatcher:
+    """A queue that is a list; `away` is a broker that does not answer."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.away = False
+        self.waiting = 0
+
+    def send(self, job: JobRow) -> bool:
+        if not self.away:
+            self.sent.append(job.id)
+        return not self.away
+
+    def backlog(self, queue: str) -> int | None:
+        return None if self.away else self.waiting
+
+
+class Recorded:
+    """A Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.fractions: list[float] = []
+
+    def advance(self, fraction: float, *, stage: str = "") -> None:
+        self.fractions.append(fraction)
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        return None
+
+    def check_cancelled(self) -> None:
+        return None
