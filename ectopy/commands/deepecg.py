@@ -24,7 +24,7 @@ InFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="a pub
 def logits(
     checkpoint: Checkpoint,
     x: Annotated[Path, typer.Option("--input", exists=True, help="n x 12 x 2500 float32, mV")],
-    y: Annotated[Path, typer.Option("--output", help="where the n x 1 float32 logits go")],
+    y: Annotated[Path, typer.Option("--out", "--output", help="where the n x 1 float32 logits go")],
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Compute the network's logits of prepared windows, for comparison with another program."""

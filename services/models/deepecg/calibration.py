@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -169,7 +170,7 @@ def from_card(stored: Any) -> Calibration:
 
 def _isotonic(stored: Any) -> IsotonicCalibration:
     logits, risks = (tuple(float(v) for v in stored[name]) for name in ("logits", "risks"))
-    rising = all(a <= b for line in (logits, risks) for a, b in zip(line, line[1:], strict=False))
+    rising = all(a <= b for line in (logits, risks) for a, b in pairwise(line))
     inside = all(0.0 <= risk <= 1.0 for risk in risks) and all(map(math.isfinite, logits))
     if len(logits) != len(risks) or not logits or not rising or not inside:
         raise ValueError("logits and risks must rise together, risks within 0 and 1")

@@ -1,4 +1,4 @@
-"""What card.json says of a version: architecture, input, threshold, calibration, where it is from."""
+"""What card.json says of a version: architecture, input, threshold, calibration, source."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def read_card(path: Path) -> RiskCard:
 
 def _network(stored: Any) -> NetworkConfig:
     known = {field.name: str(field.type) for field in fields(NetworkConfig)}
+    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
     if not isinstance(stored, dict) or set(stored) - set(known):
         raise MalformedInput(f"{CARD}: architecture may hold {', '.join(known)} only")
     for name, value in stored.items():
-        expected = {"int": int, "float": (int, float), "bool": bool}[known[name]]
-        if not isinstance(value, expected) or not 0 <= value <= _LARGEST:
+        if not isinstance(value, kinds[known[name]]) or not 0 <= value <= _LARGEST:
             raise MalformedInput(f"{CARD}: architecture.{name} is {value!r}")
     return NetworkConfig(**stored)
 

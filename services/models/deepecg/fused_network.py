@@ -7,6 +7,8 @@ token-major throughout. Logits agree with the plain network to 1e-5 in float32.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
@@ -21,12 +23,12 @@ class FusedExtractor(nn.Module):
 
     def __init__(self, network: RiskNetwork) -> None:
         super().__init__()
-        blocks = network.encoder.feature_extractor.conv_layers
-        norm = blocks[0][2]
+        extractor = network.encoder.feature_extractor
+        norm = extractor.norm()
         self.norm_weight, self.norm_bias = _frozen(norm.weight), _frozen(norm.bias)
         # (out, in, 2) -> (out, 2 * in), the earlier frame's inputs first
         self.kernels = nn.ParameterList(
-            _frozen(block[0].weight.permute(0, 2, 1).flatten(1)) for block in blocks
+            _frozen(kernel.permute(0, 2, 1).flatten(1)) for kernel in extractor.kernels()
         )
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -53,7 +55,7 @@ class FusedPosition(nn.Module):
 
     def __init__(self, position: PositionConv) -> None:
         super().__init__()
-        conv = position.pos_conv[0]
+        conv = position.conv()
         self.groups, self.surplus = conv.groups, position.surplus
         self.kernel, self.bias = _frozen(conv.kernel()), _frozen(conv.bias)
 
@@ -104,7 +106,9 @@ class FusedRiskNetwork(nn.Module):
         self.feature_norm, self.projection = backbone.layer_norm, backbone.post_extract_proj
         self.position = FusedPosition(backbone.conv_pos)
         self.input_norm = backbone.encoder.layer_norm
-        self.layers = nn.ModuleList(FusedLayer(layer) for layer in backbone.encoder.layers)
+        self.layers = nn.ModuleList(
+            FusedLayer(cast(EncoderLayer, layer)) for layer in backbone.encoder.layers
+        )
         self.head = network.proj
         self.requires_grad_(False).eval()
 

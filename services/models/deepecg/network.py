@@ -9,7 +9,7 @@ file. For answering requests see `fused_network`, which computes the same in few
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
@@ -120,6 +120,14 @@ class FeatureExtractor(nn.Module):
             norm = [nn.GroupNorm(channels, channels, spec.EPSILON)] if block == 0 else []
             self.conv_layers.append(nn.Sequential(conv, nn.Identity(), *norm, nn.GELU()))
 
+    def kernels(self) -> list[Tensor]:
+        """Weight of each block, (256, inputs, 2)."""
+        return [cast(nn.Conv1d, cast(nn.Sequential, block)[0]).weight for block in self.conv_layers]
+
+    def norm(self) -> nn.GroupNorm:
+        """Of the first block."""
+        return cast(nn.GroupNorm, cast(nn.Sequential, self.conv_layers[0])[2])
+
     def forward(self, signal: Tensor) -> Tensor:
         """The last sample or frame of an odd number is not read."""
         for block in self.conv_layers:
@@ -162,6 +170,10 @@ class PositionConv(nn.Module):
         super().__init__()
         self.pos_conv = nn.Sequential(WeightNormedConv(config))
         self.surplus = 1 - config.position_kernel % 2
+
+    def conv(self) -> WeightNormedConv:
+        """The convolution itself."""
+        return cast(WeightNormedConv, self.pos_conv[0])
 
     def forward(self, x: Tensor) -> Tensor:
         """To be added to its input."""

@@ -135,7 +135,8 @@ def _frequencies(samples: int) -> Values:
 
 def _mean_magnitudes(lead: FloatArray) -> Values:
     """Mean over recordings of the two-sided spectrum's magnitudes: (n, samples) -> (samples,)."""
-    return np.asarray(np.abs(np.fft.fft(lead.astype(np.float64), axis=-1)).mean(axis=0))
+    spectra = np.abs(np.fft.fft(lead.astype(np.float64), axis=-1))
+    return np.asarray(spectra.mean(axis=0), dtype=np.float64)
 
 
 def _positive(magnitudes: Values) -> Values:
