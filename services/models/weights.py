@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialized
 from torch import nn
 
 from services.errors import MalformedInput
@@ -86,7 +87,7 @@ def save(network: nn.Module, path: Path) -> None:
     """Every parameter and buffer, written beside and renamed."""
     beside = path.with_suffix(".partial")
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, beside)
+    beside.write_bytes(serialized(tensors))
     beside.replace(path)
 
 
