@@ -77,12 +77,12 @@ def test_a_huge_file_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_any_damage_is_a_refusal_or_a_value(tmp_path: Path) -> None:
-    """Cut off at every byte, and a thousand times with bytes changed: never another error."""
+    """Cut off at every byte, and three hundred times with bytes changed: never another error."""
     file, rng = tmp_path / "a.pkl", random.Random(4)
     joblib.dump({"a": np.arange(4), "b": [1.5, "x", np.float32(2)]}, file)
     whole = file.read_bytes()
     broken = [whole[:n] for n in range(len(whole))]
-    for _ in range(1000):
+    for _ in range(300):
         changed = bytearray(whole)
         for _ in range(rng.randint(1, 3)):
             changed[rng.randrange(len(changed))] = rng.randrange(256)

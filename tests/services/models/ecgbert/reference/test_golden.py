@@ -5,6 +5,7 @@ How the golden files were made stands beside them, in ../shared/reference/ecgber
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,18 @@ NETWORK_STAGES = ("embedding", "encoder", "logits", "plus4_logits")
 Pair = tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]
 
 
-@pytest.fixture(scope="module", params=["100", "119", "207"])
+@pytest.fixture(params=["100", "119", "207"])
 def pair(request: pytest.FixtureRequest) -> Pair:
     """The original's arrays of a record, and ours."""
-    with np.load(REFERENCE / f"golden_{request.param}.npz") as golden:
-        theirs = {name: golden[name] for name in golden}
+    return traced(request.param)
+
+
+@cache  # in whichever order the tests come, a record is traced once
+def traced(name: str) -> Pair:
+    with np.load(REFERENCE / f"golden_{name}.npz") as golden:
+        theirs = {key: golden[key] for key in golden}
     ours = reference_trace(
-        read_digital_record(MITDB / request.param, seconds=60),
+        read_digital_record(MITDB / name, seconds=60),
         Clusters.load(CLUSTERS),
         guide_network(read_checkpoint(CHECKPOINT)),
         progress=NoProgress(),

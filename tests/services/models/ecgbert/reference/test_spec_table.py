@@ -53,7 +53,8 @@ def test_every_number_of_the_reference_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "step", "preprocessing segmentation sentence embedding encoder fine-tune outputs".split()
+    "step",
+    ["preprocessing", "segmentation", "sentence", "embedding", "encoder", "fine-tune", "outputs"],
 )
 def test_every_step_of_the_guide_has_numbers(step: str) -> None:
     assert len([row for row in rows() if row.step == step]) >= 3

@@ -1,0 +1,62 @@
+"""`ectopy ecgbert …` as a person calls it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from ectopy.cli import app
+from services.errors import UnusableInput
+from services.models.ecgbert.reference.network import GuideNetwork
+from tests.services.models.ecgbert.public.made_files import write_cluster_folder
+
+SAMPLE = Path(__file__).resolve().parents[3] / "examples" / "208_excerpt.hea"
+
+
+@pytest.fixture
+def public(tmp_path: Path) -> Path:
+    """A folder with made files called like the public ones."""
+    torch.manual_seed(2)
+    torch.save(GuideNetwork().state_dict(), tmp_path / "made.pth")
+    write_cluster_folder(tmp_path / "clusters")
+    return tmp_path
+
+
+def called(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["ecgbert", *map(str, arguments)])
+
+
+def trace_arguments(public: Path, **others: object) -> list[object]:
+    given = {"checkpoint": public, "clusters": public / "clusters", "seconds": 10} | others
+    options = [part for name, value in given.items() for part in (f"--{name}", value)]
+    return ["trace", SAMPLE, *options]
+
+
+def test_a_trace_is_written_under_the_name_that_was_asked_for(public: Path) -> None:
+    out = public / "trace"
+    result = called(*trace_arguments(public, compat="reference", out=out))
+    assert result.exit_code == 0, result.output
+    with np.load(out) as arrays:
+        assert arrays["preprocessed"].shape == (3600, 1)
+        n_tokens = len(arrays["lead0_tokens"])
+        assert arrays["lead0_logits"].shape == (n_tokens, 75)
+
+
+def test_a_trace_into_a_folder_that_is_not_there_costs_no_work(public: Path) -> None:
+    result = called(*trace_arguments(public, out=public / "nowhere" / "trace.npz"))
+    assert isinstance(result.exception, UnusableInput)
+
+
+def test_public_files_are_imported_into_a_folder(public: Path) -> None:
+    out = public / "imported"
+    result = called(
+        "import-checkpoint", public / "made.pth", "--clusters", public / "clusters", "--out", out
+    )
+    assert result.exit_code == 0, result.output
+    assert {file.name for file in out.iterdir()} == {
+        "weights.safetensors", "clusters.npz", "card.json",
+    }  # fmt: skip
