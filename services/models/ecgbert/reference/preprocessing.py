@@ -75,7 +75,7 @@ def _steady_state(b: list[float], a: list[float]) -> list[float]:
 
     scipy leaves this 4 x 4 system to LAPACK, whose kernels for AVX-512 round it otherwise than all
     others do; the poles are so close to 1 that the filtered signal then differs by 7e-7 mV, which
-    can flip a rare token. The order of operations here gives the bits of the golden files everywhere.
+    can flip a rare token. This order of operations gives the golden files' bits everywhere.
     """
     n = len(a) - 1
     rows = [[float(i == j) for j in range(n)] + [b[i + 1] - a[i + 1] * b[0]] for i in range(n)]
