@@ -6,6 +6,8 @@ RUN := $(VENV)/bin/python -m
 PIP := $(RUN) pip install --disable-pip-version-check
 SERVE_OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
+OUT ?= services/models/shipped/ecgbert-beats
+
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
 	bench train-default ec57 compose-test clean FORCE
@@ -76,12 +78,13 @@ openapi: $(VENV)/.serve ## write the interface to docs/openapi.json
 env-example: $(VENV)/.serve ## write .env.example from the settings
 	$(RUN) ectopy.env_example > .env.example
 
-bench: $(VENV)/.serve ## where the time of a prediction goes, and its memory
+bench: $(VENV)/.dev ## where the time of a prediction goes, and its memory
 	$(RUN) benchmarks.pipeline
+	$(RUN) benchmarks.service
 
 train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make train-default MITDB=folder))
-	$(RUN) ectopy.cli train-default --mitdb $(MITDB)
+	$(RUN) ectopy.cli train-default --mitdb $(MITDB) --out $(OUT)
 
 ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make ec57 MITDB=folder))

@@ -85,6 +85,13 @@ def start_postgres(folder: DataFolder, *, say: Say, pause: Pause) -> tuple[Postg
 
 def start_valkey(folder: DataFolder, *, say: Say, pause: Pause) -> tuple[Valkey, Child]:
     server = Valkey(folder, ports.for_server(folder, "valkey", say=say))
+    try:
+        return _start_on_free_port(server, say=say, pause=pause)
+    except CannotServe:
+        aside = server.set_damaged_file_aside()
+        if aside is None:
+            raise
+    say(f"valkey's file was damaged and lies in {aside} now; what waits in it will be sent again")
     return _start_on_free_port(server, say=say, pause=pause)
 
 

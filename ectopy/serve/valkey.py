@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import redis
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder, write_private
 from ectopy.serve.ports import LOOPBACK
-from ectopy.serve.processes import Program
+from ectopy.serve.processes import Program, log_tail
 
 CONNECT_TIMEOUT_S = 2.0
 STOP_PATIENCE_S = 10.0
+DAMAGED = "Bad file format reading the append only file"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,17 @@ class Valkey:
             return False
         finally:
             client.close()
+
+    def set_damaged_file_aside(self) -> Path | None:
+        """Where it was moved if the last start failed over it, else None.
+
+        A power cut can leave zeros in it. Jobs that wait are in the database, and are sent again.
+        """
+        if DAMAGED not in log_tail(self.folder.log(self.name), n_lines=3):
+            return None
+        aside = self.folder.valkey / "appendonlydir.damaged"
+        shutil.rmtree(aside, ignore_errors=True)
+        return (self.folder.valkey / "appendonlydir").rename(aside)
 
     def _configuration_text(self) -> str:
         settings = {

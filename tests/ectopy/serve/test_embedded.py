@@ -170,6 +170,21 @@ def test_a_message_file_cut_short_loses_its_last_message_only(data_dir: Path) ->
         assert broker.lrange("kept", 0, -1) == [b"message"]
 
 
+def test_a_message_file_with_zeros_in_it_is_set_aside(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tail = append_only_tail(data_dir)
+    damaged = tail.read_bytes() + bytes(100)
+    tail.write_bytes(damaged)
+    with (
+        embedded_servers(data_dir) as (_, broker_url),
+        redis.Redis.from_url(broker_url) as broker,
+    ):
+        assert broker.lrange("kept", 0, -1) == []
+    assert (data_dir / "valkey" / "appendonlydir.damaged" / tail.name).read_bytes() == damaged
+    assert "valkey's file was damaged" in capsys.readouterr().out
+
+
 def port_of(database_url: str) -> int:
     return make_url(database_url).port or 0
 
