@@ -23,7 +23,7 @@ from services.ecg import filtering
 from services.ecg.readers.files import record_from_path
 from services.models.ecgbert import inference, preparation
 from services.models.ecgbert.family import FAMILY
-from services.models.ecgbert.leads import readable_leads
+from services.models.ecgbert.leads import poor_stretches, readable_leads
 from services.models.ecgbert.model_folder import read_model_folder
 from services.training.progress import NoProgress
 
@@ -57,7 +57,7 @@ def _stages(path: Path, record: Any) -> dict[str, Callable[[], Any]]:
     network, clusters, labels = read_model_folder(folder)
     predictor = inference.BeatPredictor(network, clusters, labels, device="cpu")
     whole = FAMILY.load(folder, device="cpu")
-    leads, _ = readable_leads(record)
+    leads = readable_leads(record)
     peaks = preparation.detected_peaks(record, leads, method="ectopy")
     shapes = preparation.beat_shapes(record, leads, peaks, progress=QUIET)
     rate_hz = record.sampling_rate_hz
@@ -79,6 +79,7 @@ def _stages(path: Path, record: Any) -> dict[str, Callable[[], Any]]:
             record, leads, peaks, progress=QUIET
         ),
         "ordinary beat, tokens, rhythm": inputs,
+        "signal quality": lambda: poor_stretches(record, leads, peaks),
         "network": lambda: predictor.probabilities(ready, progress=QUIET),
         "predict, all of it": lambda: whole.predict(record, options={}, progress=QUIET),
     }

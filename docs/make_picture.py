@@ -35,10 +35,10 @@ def main() -> None:
     first = round(arguments.start_s * rate_hz)
     last = first + round(arguments.seconds * rate_hz)
     signal = record.signal[0, first:last]
-    figure, axes = plt.subplots(figsize=(12, 3.4), dpi=130)
+    figure, axes = plt.subplots(figsize=(12, 2.9), dpi=130)
     _paper(axes, arguments.seconds, signal)
     axes.plot(np.arange(len(signal)) / rate_hz, signal, color="black", linewidth=0.9)
-    top = float(np.nanmax(signal)) + 0.25
+    top = float(np.nanmax(signal)) + 0.4
     for sample, label, p in zip(
         result.sample, result.label_index, result.probabilities.max(axis=1), strict=True
     ):
@@ -46,7 +46,7 @@ def main() -> None:
             name = result.labels[label]
             at = (sample - first) / rate_hz
             axes.text(at, top, name, color=COLORS[name], ha="center", weight="bold", fontsize=13)
-            axes.text(at, top - 0.14, f"{p:.2f}", color=COLORS[name], ha="center", fontsize=6.5)
+            axes.text(at, top - 0.17, f"{p:.2f}", color=COLORS[name], ha="center", fontsize=6.5)
     counts = ", ".join(f"{name} {n}" for name, n in result.counts().items() if n)
     axes.set_title(
         f"MIT-BIH 208 ({record.lead_names[0]}), 25 mm/s, 10 mm/mV. "
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _paper(axes: plt.Axes, seconds: float, signal: np.ndarray) -> None:
-    low, high = float(np.nanmin(signal)) - 0.2, float(np.nanmax(signal)) + 0.5
+    low, high = float(np.nanmin(signal)) - 0.2, float(np.nanmax(signal)) + 0.75
     for step, width in ((0.04, 0.3), (0.2, 0.8)):
         axes.vlines(np.arange(0, seconds + 1e-9, step), low, high, color="#f3b8b0", lw=width)
         mv = step * MM_PER_S / MM_PER_MV
@@ -71,7 +71,7 @@ def _paper(axes: plt.Axes, seconds: float, signal: np.ndarray) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--start-s", type=float, default=20.0)
+    parser.add_argument("--start-s", type=float, default=100.0)
     parser.add_argument("--seconds", type=float, default=12.0)
     return parser.parse_args()
 
