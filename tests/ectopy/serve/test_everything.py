@@ -111,18 +111,16 @@ def test_the_printed_line_gives_labels_and_a_second_start_still_has_them(tmp_pat
         assert kept["result"]["counts"] == prediction["result"]["counts"]
 
 
-def test_after_every_part_was_killed_it_serves_again_on_another_port_if_need_be(
-    tmp_path: Path,
-) -> None:
-    with served(tmp_path) as first:
+def test_on_another_port_too_it_serves_on_after_every_part_was_killed(tmp_path: Path) -> None:
+    with port_taken(8000), served(tmp_path) as first:
         first.read_until("Ctrl-C ends")
+        assert "port 8000 is taken by another program" in "".join(first.said)
         first.kill("worker")
         first.kill("api")
         assert readiness(first.url)
         first.process.kill()
-    with port_taken(8000), served(tmp_path) as second:
+    with served(tmp_path) as second:
         second.read_until("Ctrl-C ends")
-        assert "port 8000 is taken by another program" in "".join(second.said)
         assert readiness(second.url)
         second.process.send_signal(signal.SIGTERM)
         assert second.process.wait() == 0
