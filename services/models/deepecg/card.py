@@ -87,7 +87,7 @@ def read_card(path: Path) -> RiskCard:
 
 def _network(stored: Any) -> NetworkConfig:
     known = {field.name: str(field.type) for field in fields(NetworkConfig)}
-    kinds: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,)}
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool}
     if not isinstance(stored, dict) or set(stored) - set(known):
         raise MalformedInput(f"{CARD}: architecture may hold {', '.join(known)} only")
     for name, value in stored.items():

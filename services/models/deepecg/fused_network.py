@@ -7,6 +7,7 @@ token-major throughout. Logits agree with the plain network to 1e-5 in float32.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import cast
 
 import torch
@@ -80,10 +81,10 @@ class FusedLayer(nn.Module):
             torch.cat([part.weight for part in thirds]), torch.cat([part.bias for part in thirds])
         )
         self.out = Dense(attention.out_proj.weight, attention.out_proj.bias)
-        self.attention_norm = layer.self_attn_layer_norm
+        self.attention_norm = deepcopy(layer.self_attn_layer_norm)
         self.fc1 = Dense(layer.fc1.weight, layer.fc1.bias, gelu=True)
         self.fc2 = Dense(layer.fc2.weight, layer.fc2.bias)
-        self.final_norm = layer.final_layer_norm
+        self.final_norm = deepcopy(layer.final_layer_norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """No token is hidden: recordings here are never padded."""
@@ -103,13 +104,14 @@ class FusedRiskNetwork(nn.Module):
         super().__init__()
         backbone = network.encoder
         self.extractor = FusedExtractor(network)
-        self.feature_norm, self.projection = backbone.layer_norm, backbone.post_extract_proj
+        self.feature_norm = deepcopy(backbone.layer_norm)
+        self.projection = deepcopy(backbone.post_extract_proj)
         self.position = FusedPosition(backbone.conv_pos)
-        self.input_norm = backbone.encoder.layer_norm
+        self.input_norm = deepcopy(backbone.encoder.layer_norm)
         self.layers = nn.ModuleList(
             FusedLayer(cast(EncoderLayer, layer)) for layer in backbone.encoder.layers
         )
-        self.head = network.proj
+        self.head = deepcopy(network.proj)
         self.requires_grad_(False).eval()
 
     def forward(self, signal: Tensor) -> Tensor:

@@ -130,7 +130,8 @@ def _merged(met: list[int], at: Values) -> list[Band]:
 
 def _frequencies(samples: int) -> Values:
     """Frequencies of the bins from 0 to just below half the sampling rate."""
-    return np.arange(samples // 2) * (spec.SAMPLING_RATE_HZ / samples)
+    bins = np.arange(samples // 2, dtype=np.float64)
+    return bins * np.float64(spec.SAMPLING_RATE_HZ / samples)
 
 
 def _mean_magnitudes(lead: FloatArray) -> Values:
