@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Postgres and Valkey, a migrated database, the API, a worker."""
+"""What every test may ask for: real Postgres, Valkey and worker, a migrated database, the API."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
 from services.settings import Settings
 from tests.fakes import enter_fake_model
 from tests.processes import WorkerProcess, environment_of, new_database, served
+from tests.s3 import s3_endpoint
+
+__all__ = ["s3_endpoint"]
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
@@ -162,11 +165,11 @@ def live_client(live: Live) -> Iterator[httpx.Client]:
 
 
 def _empty_database(url: URL) -> None:
-    names = [t.name for t in tables.metadata.sorted_tables if t.name not in REGISTRY_TABLES]
+    emptied = [t for t in tables.metadata.sorted_tables if t.name not in REGISTRY_TABLES]
     engine = create_engine(url)
     with engine.begin() as connection:
-        for name in reversed(names):  # quicker than truncate, which makes new files each time
-            connection.execute(text(f"delete from {name}"))
+        for table in reversed(emptied):  # quicker than truncate, which makes new files each time
+            connection.execute(table.delete())
     engine.dispose()
 
 

@@ -1,0 +1,80 @@
+"""Models over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from fastapi.testclient import TestClient
+
+from services.db.session import SessionFactory
+from services.registry import service as registry
+from services.registry.row import ModelVersionRow
+from tests.factories import assert_problem
+from tests.fakes import FAKE_SHA256, fake_card
+
+BASE = "/v1/models/fake-beats"
+
+
+@pytest.fixture
+def two_versions(fake_model: ModelVersionRow, sessions: SessionFactory) -> None:
+    with sessions.begin() as session:
+        registry.add_version(session, card=fake_card(), sha256="e" * 64, location="fake:")
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_models_are_listed_with_the_version_that_answers(api: TestClient) -> None:
+    listed = {model["name"]: model for model in api.get("/v1/models").json()["data"]}
+    expected = {"name": "fake-beats", "task": "beats", "promoted_version": 1, "versions": 2}
+    assert listed["fake-beats"] == expected
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_models_come_page_by_page(api: TestClient, sessions: SessionFactory) -> None:
+    seen: list[str] = []
+    cursor = None
+    while True:
+        query = {"limit": 1} | ({"cursor": cursor} if cursor else {})
+        page = api.get("/v1/models", params=query).json()
+        seen += [model["name"] for model in page["data"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == sorted(set(seen))
+    assert "fake-beats" in seen
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_versions_say_what_they_are(api: TestClient) -> None:
+    found = api.get(f"{BASE}/versions").json()["data"]
+    assert [one["version"] for one in found] == [2, 1]
+    assert [one["promoted"] for one in found] == [False, True]
+    one = api.get(f"{BASE}/versions/1").json()
+    assert one == found[1]
+    assert (one["sha256"], one["card"], one["synthetic"]) == (FAKE_SHA256, fake_card(), True)
+
+
+@pytest.mark.usefixtures("two_versions")
+def test_a_version_is_promoted_and_taken_back(api: TestClient) -> None:
+    assert api.post(f"{BASE}/versions/2/promote").json()["promoted_version"] == 2
+    assert api.post(f"{BASE}/rollback").json()["promoted_version"] == 1
+    assert_problem(api.post(f"{BASE}/rollback"), 409, "no earlier")
+
+
+@pytest.mark.usefixtures("two_versions")
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("get", "/v1/models/nobody/versions", 404),
+        ("get", "/v1/models/no%00body/versions", 400),
+        ("get", f"{BASE}/versions/9", 404),
+        ("get", f"{BASE}/versions/0", 422),
+        ("get", f"{BASE}/versions/99999999999", 422),
+        ("get", f"{BASE}/versions/one", 422),
+        ("post", f"{BASE}/versions/9/promote", 404),
+        ("post", "/v1/models/nobody/rollback", 404),
+        ("get", f"{BASE}/versions/1/download", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem(
+    api: TestClient, method: str, path: str, status: int
+) -> None:
+    assert_problem(api.request(method, path), status)
