@@ -14,6 +14,7 @@ from __future__ import annotations
 import pickletools
 import struct
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,7 @@ _LOAD_ERRORS = (
     OverflowError,
     struct.error,
 )
+_PROTOCOL = b"\x80\x02"
 _one_at_a_time = threading.Lock()  # the list of stand-ins is torch's, and global
 
 
@@ -112,7 +114,9 @@ def read_public_checkpoint(path: Path, *, max_bytes: int = MAX_BYTES) -> Any:
                 str(path), map_location="cpu", weights_only=True, mmap=True
             )
         except _LOAD_ERRORS as problem:
-            raise MalformedInput(f"{path.name}: not a readable checkpoint: {problem}") from problem
+            raise MalformedInput(
+                f"{path.name}: not a readable checkpoint: {_in_short(problem, path)}"
+            ) from problem
 
 
 def write_public_checkpoint(content: Any, path: Path) -> None:
@@ -132,10 +136,19 @@ def called_names(pickled: bytes) -> list[str]:
     """
     found: list[str] = []
     try:
-        found.extend(_globals(pickled))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd escapes in damaged text
+            for name in _globals(pickled):
+                found.append(name)  # one by one: what came before the damage counts
     except (ValueError, IndexError, KeyError, struct.error) as problem:
         raise ValueError(str(problem), found) from problem
     return found
+
+
+def _in_short(problem: Exception, path: Path) -> str:
+    """The first line of what torch says, without the folder that the file lies in."""
+    lines = str(problem).replace(str(path), path.name).splitlines() or [type(problem).__name__]
+    return lines[0][:200]
 
 
 def _pickle_entry(path: Path, max_bytes: int) -> zipfile.ZipInfo:
@@ -201,6 +214,8 @@ def _refuse_calls(name: str, pickled: bytes) -> None:
             f"{name}: refused, nothing was run: opening it would call {shown}; "
             "a checkpoint may hold containers, numbers, text and tensors only"
         )
+    if pickled[:2] != _PROTOCOL:
+        raise MalformedInput(f"{name}: not the pickle protocol that torch writes (2)")
 
 
 def _foreign(names: list[str]) -> list[str]:
