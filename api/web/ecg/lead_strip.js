@@ -1,0 +1,174 @@
+// One lead on paper: uPlot draws the line, this draws the paper under it and the beats over it.
+
+import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { el } from "../parts/dom.js";
+import { color } from "../parts/theme.js";
+import { lowerBound } from "./beats.js";
+import { drawGrid, drawPulse, GUTTER_PX, PX_A_MM } from "./paper.js";
+
+const BOX_MV = 0.5;
+const MOST_MV = 4;
+const OTHER_UNIT_PX = 96;
+// around the R peak: P, QRS and T of the beat
+const BEAT_FROM_S = 0.2;
+const BEAT_TO_S = 0.36;
+const QRS_S = 0.06;
+const WIDEST_COLORED_S = 90;
+
+export class LeadStrip {
+  constructor(lead, { view, reading }) {
+    Object.assign(this, { lead, view, reading, gain: 10, inMv: lead.unit === "mV", points: "" });
+    this.range = this.inMv ? [-1, 1.5] : [0, 1];
+    this.element = el("div", { class: "strip" });
+    this.plot = new uPlot(this.#options(), [[], []], this.element);
+    this.element.append(el("span", { class: "strip-name", text: lead.name }));
+    if (!this.inMv) this.element.append(el("span", { class: "strip-unit", text: lead.unit }));
+    this.repaint();
+  }
+
+  /** How high the lead is, from its whole course; what goes beyond is cut, as on paper. */
+  fit(values) {
+    const found = values.filter((value) => value !== null).sort((a, b) => a - b);
+    if (!found.length) return;
+    const at = (part) => found[Math.round(part * (found.length - 1))];
+    const [low, middle, high] = [at(0.003), at(0.5), at(0.997)];
+    if (this.inMv) this.range = boxes(Math.max(low, middle - MOST_MV), Math.min(high, middle + MOST_MV));
+    else this.range = low < high ? [low, high] : [low - 1, high + 1];
+  }
+
+  get height() {
+    const [low, high] = this.range;
+    return this.inMv ? Math.round((high - low) * this.gain * PX_A_MM) : OTHER_UNIT_PX;
+  }
+
+  resize(width_px) {
+    this.plot.setSize({ width: width_px, height: this.height });
+  }
+
+  /** points: what SignalTiles.assembled gave for this lead; null when they are the same as before. */
+  show(points) {
+    const { start_s, end_s } = this.view;
+    this.plot.batch(() => {
+      if (points) this.plot.setData([points.x, points.y], false);
+      this.plot.setScale("x", { min: start_s, max: end_s });
+    });
+  }
+
+  /** Take the colors anew. */
+  repaint() {
+    const names = ["paper", "paper-minor", "paper-major", "trace", "surface", "unreadable", "selected"];
+    this.colors = Object.fromEntries(names.map((name) => [name, color(name)]));
+    this.classColors = new Map();
+    this.plot.redraw(false);
+  }
+
+  #options() {
+    return {
+      width: 300,
+      height: this.height,
+      padding: [0, 0, 0, GUTTER_PX],
+      legend: { show: false },
+      cursor: { show: false },
+      select: { show: false },
+      axes: [{ show: false }, { show: false }],
+      scales: {
+        x: { time: false, auto: false, range: (_, low, high) => [low ?? 0, high ?? 1] },
+        y: { auto: false, range: () => this.range },
+      },
+      series: [{}, { stroke: () => this.colors.trace, width: 1.25, points: { show: false }, pxAlign: 0 }],
+      hooks: { drawClear: [() => this.#paper()], draw: [() => this.#beats()] },
+    };
+  }
+
+  #area() {
+    const { left, top, width, height } = this.plot.bbox;
+    const [low, high] = this.range;
+    const { start_s, span_s } = this.view;
+    return { left, top, width, height, low, high, start_s, span_s };
+  }
+
+  #paper() {
+    const context = this.plot.ctx;
+    const unit = devicePixelRatio || 1;
+    const area = this.#area();
+    context.save();
+    context.fillStyle = this.colors.paper;
+    context.fillRect(area.left, area.top, area.width, area.height);
+    const ink = { minor: this.colors["paper-minor"], major: this.colors["paper-major"] };
+    drawGrid(context, area, ink, { voltage: this.inMv, unit });
+    this.#bands(context, area);
+    if (this.inMv) {
+      const perMv = area.height / (area.high - area.low);
+      const y = Math.min(area.top + area.high * perMv, area.top + area.height - 6 * unit);
+      const room = area.left - 22 * unit;
+      const perSecond = area.width / area.span_s;
+      drawPulse(context, { x: 6 * unit, y, perMv, perSecond, room, color: this.colors.trace, unit });
+    }
+    context.restore();
+  }
+
+  /** Beats that cannot be judged, and the one that is chosen. */
+  #bands(context, area) {
+    const { beats, selected } = this.reading;
+    if (!beats || area.span_s > 4 * WIDEST_COLORED_S) return;
+    const perSecond = area.width / area.span_s;
+    const band = (i, style) => {
+      const from = Math.max(area.left + (beats.time[i] - BEAT_FROM_S - area.start_s) * perSecond, area.left);
+      const to = area.left + (beats.time[i] + BEAT_TO_S - area.start_s) * perSecond;
+      context.fillStyle = style;
+      if (to > from) context.fillRect(from, area.top, to - from, area.height);
+    };
+    for (let i = beats.from(area.start_s - 1); i < beats.length && beats.time[i] < this.view.end_s + 1; i += 1)
+      if (beats.unreadable[i]) band(i, this.colors.unreadable);
+    if (selected >= 0) band(selected, this.colors.selected);
+  }
+
+  /** The line again in the color of the class, for each beat that is not normal. */
+  #beats() {
+    const { beats } = this.reading;
+    const { ctx: context } = this.plot;
+    if (!beats || this.view.span_s > WIDEST_COLORED_S) return;
+    const area = this.#area();
+    context.save();
+    context.beginPath();
+    context.rect(area.left, area.top, area.width, area.height);
+    context.clip();
+    context.lineWidth = 2.2 * (devicePixelRatio || 1);
+    context.lineJoin = "round";
+    for (let i = beats.from(area.start_s - 1); i < beats.length && beats.time[i] < this.view.end_s + 1; i += 1)
+      if (this.reading.isShown(i)) this.#colored(context, area, beats, i);
+    context.restore();
+  }
+
+  #colored(context, area, beats, i) {
+    const [x, y] = this.plot.data;
+    const normal = this.reading.isNormal(i);
+    const [before, after] = normal ? [QRS_S, QRS_S] : [BEAT_FROM_S, BEAT_TO_S];
+    const to = Math.min(beats.time[i] + after, (beats.time[i + 1] ?? Infinity) - QRS_S);
+    context.strokeStyle = this.#classColor(beats.classOf(i).color);
+    context.beginPath();
+    let pen = "moveTo";
+    for (let k = lowerBound(x, beats.time[i] - before); k < x.length && x[k] <= to; k += 1) {
+      if (y[k] === null) {
+        pen = "moveTo";
+        continue;
+      }
+      const px = area.left + ((x[k] - area.start_s) / area.span_s) * area.width;
+      context[pen](px, area.top + ((area.high - y[k]) / (area.high - area.low)) * area.height);
+      pen = "lineTo";
+    }
+    context.stroke();
+  }
+
+  #classColor(name) {
+    if (!this.classColors.has(name)) this.classColors.set(name, color(`${name}-line`));
+    return this.classColors.get(name);
+  }
+}
+
+/** Whole boxes around a range, with room above for the tallest wave. */
+function boxes(low, high) {
+  const from = Math.floor((low - 0.1) / BOX_MV) * BOX_MV;
+  const to = Math.ceil((high + 0.1) / BOX_MV) * BOX_MV;
+  return to - from < 4 * BOX_MV ? [from, from + 4 * BOX_MV] : [from, to];
+}
