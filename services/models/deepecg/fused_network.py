@@ -114,6 +114,15 @@ class FusedRiskNetwork(nn.Module):
         self.head = deepcopy(network.proj)
         self.requires_grad_(False).eval()
 
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Projection, positions and layers, 99 % of the work, in another type.
+
+        Convolutions, pooling and head stay in float32: a signal of 10 mV with its details, and a
+        logit, have more digits than a half. Measure what it moves before offering it.
+        """
+        for part in (self.projection, self.position, self.input_norm, self.layers):
+            part.to(dtype)
+
     def forward(self, signal: Tensor) -> Tensor:
         """(n, 12, samples) mV -> (n, labels)."""
         logits: Tensor = self.head(self.pooled(signal))
@@ -121,11 +130,12 @@ class FusedRiskNetwork(nn.Module):
 
     def pooled(self, signal: Tensor) -> Tensor:
         """What the head reads, (n, width)."""
-        x = self.projection(self.feature_norm(self.extractor(signal)))  # (n, tokens, width)
+        features = self.feature_norm(self.extractor(signal)).to(self.projection.weight.dtype)
+        x = self.projection(features)  # (n, tokens, width)
         x = self.input_norm(x + self.position(x))
         for layer in self.layers:
             x = layer(x)
-        return mean_of_nonzero(x)
+        return mean_of_nonzero(x.float())
 
 
 def _frozen(tensor: Tensor) -> nn.Parameter:

@@ -28,7 +28,8 @@ def lowess(values: Values, at: Values, *, share: float) -> Values:
     trust = np.ones_like(values)
     smooth = values
     for _ in range(ROBUST_ROUNDS + 1):
-        smooth = _local_lines(values[neighbours], near, at, tricube * trust[neighbours])
+        lines = _local_lines(values[neighbours], near, at, tricube * trust[neighbours])
+        smooth = np.where(np.isnan(lines), values, lines)
         residual = np.abs(values - smooth)
         middle = float(np.median(residual))
         if middle == 0.0:
@@ -49,8 +50,12 @@ def _neighbourhoods(at: Values, size: int) -> NDArray[np.int64]:
 
 
 def _local_lines(values: Values, near: Values, at: Values, weights: Values) -> Values:
-    """The weighted straight line of each neighbourhood, read at its own point."""
-    share = weights / weights.sum(axis=1, keepdims=True)
+    """The weighted straight line of each neighbourhood, read at its own point.
+
+    NaN where no neighbour has any weight.
+    """
+    total = weights.sum(axis=1, keepdims=True)
+    share = weights / np.where(total > 0, total, np.nan)
     centre = (share * near).sum(axis=1, keepdims=True)
     spread = (share * (near - centre) ** 2).sum(axis=1, keepdims=True)
     lever = 1.0 + (at[:, None] - centre) * (near - centre) / np.maximum(spread, 1e-12)

@@ -106,12 +106,7 @@ def require_plausible(windows: FloatArray, *, window: WindowSpec) -> None:
     windows: (n_windows, 12, samples) mV.
     """
     span = windows.max(axis=2) - windows.min(axis=2)  # (n_windows, 12)
-    if (flat := np.argwhere(span < FLAT_MV)).size:
-        place, lead = flat[0]
-        raise UnusableInput(
-            f"lead {spec.LEADS[lead]} is flat from {place * window.window_s:g} s to "
-            f"{(place + 1) * window.window_s:g} s; the risk needs a signal in all 12 leads"
-        )
+    _refuse_flat(span == 0.0, window)  # before the units: volts are small, but not constant
     usual = _usual_range(windows)
     middle = np.median(usual, axis=1)
     if middle.min() < spec.SMALLEST_USUAL_RANGE_MV:
@@ -123,6 +118,7 @@ def require_plausible(windows: FloatArray, *, window: WindowSpec) -> None:
     if usual.max() > spec.LARGEST_LEAD_RANGE_MV:
         lead = int(usual.max(axis=0).argmax())
         _refuse_amplitude(f"{usual.max():.4g} mV in lead {spec.LEADS[lead]}", "another unit there?")
+    _refuse_flat(span < FLAT_MV, window)
 
 
 def _usual_range(windows: FloatArray) -> NDArray[np.float64]:
@@ -130,6 +126,16 @@ def _usual_range(windows: FloatArray) -> NDArray[np.float64]:
     beyond = (1 - spec.RANGE_SHARE) / 2
     low, high = np.quantile(windows, (beyond, 1 - beyond), axis=2)
     return np.asarray(high - low, dtype=np.float64)
+
+
+def _refuse_flat(flat: NDArray[np.bool_], window: WindowSpec) -> None:
+    if not flat.any():
+        return
+    place, lead = np.argwhere(flat)[0]
+    raise UnusableInput(
+        f"lead {spec.LEADS[lead]} is flat from {place * window.window_s:g} s to "
+        f"{(place + 1) * window.window_s:g} s; the risk needs a signal in all 12 leads"
+    )
 
 
 def _refuse_amplitude(found: str, guess: str) -> None:
