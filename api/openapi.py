@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api.examples import add_examples
 from api.schemas.problems import FieldProblem, Problem
 
 DESCRIPTION = """
@@ -28,6 +29,7 @@ def describe(app: FastAPI) -> None:
                 schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schema.pop("$defs", None)
                 schemas[model.__name__] = schema
+            add_examples(made)
             app.openapi_schema = made
         return app.openapi_schema
 

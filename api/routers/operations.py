@@ -47,13 +47,23 @@ def readyz(state: State) -> Response:
     return json_answer({"status": "ready", "checks": checks})
 
 
-@router.get("/metrics", response_class=Response, summary="Metrics for Prometheus")
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=problems(beside={200: {"content": {"text/plain": {}}}}),
+    summary="Metrics for Prometheus",
+)
 def metrics(session: ReadSession) -> Response:
     measurements.refresh(session)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/v1/system", response_model=SystemOut, summary="Version, workers, devices, queues")
+@router.get(
+    "/v1/system",
+    response_model=SystemOut,
+    responses=problems(),
+    summary="Version, workers, devices, queues",
+)
 def system(session: ReadSession, state: State) -> Response:
     workers = [
         {

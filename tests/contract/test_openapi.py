@@ -1,0 +1,161 @@
+"""The document of the API: complete, with examples that work, and shown without the web."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from api import examples
+from api.main import create_app
+from services.db.session import SessionFactory
+from services.settings import Settings
+from tests.conftest import ROOT
+from tests.factories import ended, predict, upload
+from tests.fakes import EagerDispatcher
+from tests.processes import served
+from tests.signals import made_files
+
+# what API.md promises of the operations that this version has
+PROMISED = {
+    "post /v1/records",
+    "get /v1/records",
+    "get /v1/records/{}",
+    "delete /v1/records/{}",
+    "get /v1/records/{}/signal",
+    "get /v1/records/{}/annotations",
+    "post /v1/predictions",
+    "get /v1/predictions",
+    "get /v1/predictions/{}",
+    "post /v1/predictions/{}/cancel",
+    "get /v1/predictions/{}/events",
+    "post /v1/predict/beats",
+    "post /v1/predict/afib-5y",
+    "post /v1/predictions/batch",
+    "get /v1/predictions/{}/results",
+    "get /v1/predictions/{}/beats.csv",
+    "get /v1/predictions/{}/annotations.zip",
+    "get /v1/models",
+    "get /v1/models/{}/versions",
+    "get /v1/models/{}/versions/{}",
+    "post /v1/models/{}/versions/{}/promote",
+    "post /v1/models/{}/rollback",
+    "get /healthz",
+    "get /readyz",
+    "get /metrics",
+    "get /v1/system",
+}
+
+
+@pytest.fixture
+def document(api: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = api.get("/openapi.json").json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, found in document["paths"].items():
+        for method, operation in found.items():
+            yield method, path, operation
+
+
+def test_what_is_promised_is_there(document: dict[str, Any]) -> None:
+    found = {f"{method} {re.sub('{.*?}', '{}', path)}" for method, path, _ in operations(document)}
+    assert found >= PROMISED
+
+
+def test_every_operation_says_what_it_does(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        assert operation.get("summary"), (method, path)
+        assert "curl" in operation["description"], (method, path)
+        for parameter in operation.get("parameters", ()):
+            assert parameter["in"] != "path" or "example" in parameter, (path, parameter["name"])
+
+
+def test_every_error_is_described_as_a_problem(document: dict[str, Any]) -> None:
+    for method, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(answer["content"]) == ["application/problem+json"], (method, path)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for name in re.findall(r"#/components/schemas/([^\"']+)", str(document)):
+        assert name in schemas
+
+
+def test_the_page_of_the_document_needs_no_web(api: TestClient) -> None:
+    page = api.get("/docs")
+    assert page.status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) >= 3
+    for address in loaded:
+        assert address.startswith("/"), address
+        assert api.get(address).status_code == 200
+    assert "http" not in page.text.replace("http-equiv", "")
+
+
+@pytest.fixture
+def service(settings: Settings, sessions: SessionFactory) -> Iterator[str]:
+    """The API on a socket, its worker a thread with a fake predictor."""
+    app = create_app(settings)
+    dispatcher = EagerDispatcher(sessions, app.state.ectopy.store)
+    app.state.ectopy.dispatcher = dispatcher
+    with served(app) as url:
+        yield url
+    dispatcher.wait()
+
+
+OTHERWISE = {
+    "post /v1/predict/afib-5y": 503,  # its weights may not be redistributed
+    "post /v1/models/{name}/rollback": 409,  # nothing was promoted before
+    "get /readyz": 503,  # no worker process here
+}
+
+
+def ids_for(client: httpx.Client, method: str, path: str) -> tuple[str, str]:
+    """A record and a prediction in the state that the operation needs."""
+    record = upload(client, made_files())["id"]
+    if path.endswith("/results"):
+        body = {"record_ids": [record], "task": "beats"}
+        prediction = client.post("/v1/predictions/batch", json=body).json()["id"]
+    else:
+        prediction = predict(client, record)["id"]
+    ended(client, prediction)
+    return record, prediction
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> None:
+    with httpx.Client(base_url=service, trust_env=False, timeout=60) as client:
+        document = client.get("/openapi.json").json()
+        for method, path, operation in operations(document):
+            if path.endswith("/cancel"):  # needs one that runs: tests/worker has it
+                continue
+            record, prediction = ids_for(client, method, path)
+            command = re.search("```sh\n(.*)\n```", operation["description"])
+            assert command is not None
+            text = command[1].replace(examples.BASE_URL, service)
+            text = text.replace(examples.RECORD_ID, record)
+            text = text.replace(examples.PREDICTION_ID, prediction)
+            arguments = [
+                str(tmp_path / one) if one == "annotations.zip" else one
+                for one in shlex.split(text)
+            ]
+            done = subprocess.run(
+                [*arguments, "-sS", "-w", "\n%{http_code}", "--noproxy", "*", "-m", "40"],
+                cwd=ROOT,
+                capture_output=True,
+                check=True,
+            )
+            status = int(done.stdout.rsplit(b"\n", 1)[-1])
+            expected = OTHERWISE.get(f"{method} {path}")
+            assert status == expected if expected else 200 <= status < 300, (text, done.stdout)
