@@ -34,14 +34,15 @@ app = create()
 def _load(**_: Any) -> None:
     try:
         warm_up(runtime())
-    except (
-        SQLAlchemyError
-    ) as error:  # the database may come later; the first request will be slower
+    except SQLAlchemyError as error:  # the database may come later: a slower first request
         log.warning("warm_up.failed", reason=type(error).__name__)
 
 
 @worker_ready.connect
-def _start(**_: Any) -> None:
+def _start(sender: Any, **_: Any) -> None:
+    # a message that is acknowledged over a connection that has just broken fails with this one
+    # (kombu 5.7), which would end the worker: it is a lost connection like any other
+    sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(runtime()), Upkeep(runtime())])
     for thread in _beside:
         thread.start()

@@ -52,8 +52,6 @@ def celery_app(broker_url: str) -> Celery:
         accept_content=["json"],
         task_default_queue=PREDICT_QUEUE,
         task_create_missing_queues=True,
-        # a busy worker must not sit on messages that an idle one could take
-        task_acks_late=True,
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -207,6 +207,25 @@ def test_a_broker_that_is_away_delays_and_loses_nothing(
         assert ended(client, accepted["id"], within_s=60)["status"] == "succeeded"
 
 
+def test_several_that_wait_in_a_worker_survive_a_broken_connection(
+    settings: Settings, start_worker: StartWorker, gate: Gate
+) -> None:
+    """Messages that a worker has taken but not begun are acknowledged after the break."""
+    with without_broker(settings) as (through, proxy), client_of(through) as client:
+        worker = start_worker(through)
+        gate.hold()
+        record = upload(client, made_files())
+        wanted = [predict(client, record["id"])["id"] for _ in range(6)]
+        gate.wait_until_one_waits()
+        proxy.cut()
+        gate.open()
+        time.sleep(1)
+        proxy.restore()
+        for prediction in wanted:
+            assert ended(client, prediction, within_s=60)["status"] == "succeeded"
+        assert worker.process.poll() is None
+
+
 @contextmanager
 def without_database(settings: Settings) -> Iterator[tuple[Settings, TcpProxy]]:
     """Settings whose database can be taken away."""
