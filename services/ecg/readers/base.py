@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from services.ecg.record import EcgRecord
-from services.errors import MalformedInput, TooLarge
+from services.errors import MalformedInput, TooLarge, UnusableInput
 
 MIN_SAMPLING_RATE_HZ = 10.0
 MAX_SAMPLING_RATE_HZ = 100_000.0
@@ -128,3 +128,31 @@ def listed(names: Sequence[str], *, at_most: int = 5) -> str:
 def refuse(file_name: str, line: int, problem: str) -> NoReturn:
     """MalformedInput that points at a line of a file."""
     raise MalformedInput(f"{shown(file_name)}, line {line}: {problem}")
+
+
+def check_extent(
+    file_name: str, *, n_samples: int, n_leads: int, sampling_rate_hz: float, limits: Limits
+) -> None:
+    """TooLarge or UnusableInput for what a file announces, before memory is taken for it."""
+    name = shown(file_name)
+    if n_leads > limits.max_leads:
+        raise TooLarge(f"{name} has {n_leads:,} leads, at most {limits.max_leads} are read")
+    if n_leads * n_samples > limits.max_values:
+        raise TooLarge(
+            f"{name} announces {n_samples:,} samples of {n_leads} leads, "
+            f"at most {limits.max_values:,} values are read of a record"
+        )
+    if not MIN_SAMPLING_RATE_HZ <= sampling_rate_hz <= MAX_SAMPLING_RATE_HZ:
+        raise UnusableInput(
+            f"{name}: a sampling rate of {sampling_rate_hz:g} Hz; from "
+            f"{MIN_SAMPLING_RATE_HZ:g} to {MAX_SAMPLING_RATE_HZ:g} Hz are read"
+        )
+
+
+def hinted_rate(file_name: str, hints: ReadHints) -> float:
+    """The rate from the request, for a file that has none; UnusableInput without one."""
+    if hints.sampling_rate_hz is None:
+        raise UnusableInput(
+            f"{shown(file_name)} does not say its sampling rate: send it as sampling_rate_hz"
+        )
+    return hints.sampling_rate_hz

@@ -6,14 +6,33 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from services.ecg.readers.apple_watch_reader import AppleWatchReader
 from services.ecg.readers.archive import is_archive, unpacked
 from services.ecg.readers.base import Limits, Reader, ReadHints, SourceFile, listed, shown
+from services.ecg.readers.cardiosoft_reader import CardioSoftReader
+from services.ecg.readers.csv_reader import CsvReader
+from services.ecg.readers.ecgdatakit_reader import DEVICE_READERS
+from services.ecg.readers.edf_reader import EdfReader
+from services.ecg.readers.ishne_reader import IshneReader
+from services.ecg.readers.json_reader import JsonReader
+from services.ecg.readers.matlab_reader import MatlabReader
 from services.ecg.readers.usability import usable
 from services.ecg.readers.wfdb_reader import WfdbReader
 from services.ecg.record import EcgRecord
 from services.errors import MalformedInput, TooLarge, UnknownFormat
 
-READERS: tuple[Reader, ...] = (WfdbReader(),)
+# the surest signs first; what is plain text last
+READERS: tuple[Reader, ...] = (
+    WfdbReader(),
+    EdfReader(),
+    IshneReader(),
+    *DEVICE_READERS,
+    CardioSoftReader(),
+    MatlabReader(),
+    JsonReader(),
+    AppleWatchReader(),
+    CsvReader(),
+)
 
 MAX_FILES = 10_000  # a MIMIC record can have thousands of segments
 

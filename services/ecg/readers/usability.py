@@ -10,6 +10,8 @@ from services.ecg.readers.base import Limits, listed
 from services.ecg.record import EcgRecord, FloatArray
 from services.errors import UnusableInput
 
+MOST_CREDIBLE_MILLIVOLTS = 1e9  # more than any 32-bit sample at a usual gain can be
+
 
 def usable(record: EcgRecord, *, limits: Limits) -> EcgRecord:
     """The record, with a note for each lead that is empty or flat.
@@ -28,11 +30,22 @@ def usable(record: EcgRecord, *, limits: Limits) -> EcgRecord:
 
 
 def _lead_notes(record: EcgRecord) -> tuple[str, ...]:
+    for i in record.ecg_lead_indices:
+        _check_credible(record.lead_names[i], record.signal[i])
     faults = {i: fault for i in record.ecg_lead_indices if (fault := _fault(record.signal[i]))}
     notes = tuple(f"lead {record.lead_names[i]} {fault}" for i, fault in faults.items())
     if len(faults) == len(record.ecg_lead_indices):
         raise UnusableInput(f"no ECG lead holds a signal: {'; '.join(notes[:12])}")
     return notes
+
+
+def _check_credible(name: str, lead: FloatArray) -> None:
+    """A scale or a sample that was damaged, found before it reaches a model."""
+    for extreme in (np.fmin.reduce(lead), np.fmax.reduce(lead)):
+        if abs(extreme) > MOST_CREDIBLE_MILLIVOLTS:  # False for NaN
+            raise UnusableInput(
+                f"lead {name} has a sample of {extreme:g} mV: its samples or scale are damaged"
+            )
 
 
 def _fault(lead: FloatArray) -> str:

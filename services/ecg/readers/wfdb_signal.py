@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.ecg.readers.base import shown
+from services.ecg.readers.signal_memory import empty_signal, finished
 from services.ecg.readers.units import channel_unit
 from services.ecg.readers.wfdb_header import SignalLine
 from services.ecg.readers.wfdb_layout import Layout, Part
@@ -16,7 +17,6 @@ from services.ecg.readers.wfdb_samples import MISSING, IntSamples, SignalFile, p
 from services.ecg.record import FloatArray
 
 ASSUMED_GAIN = 200.0  # header(5): the default where a header gives none
-MAPPED_FROM_VALUES = 16_000_000  # 64 MB of float32; a larger record goes to a file
 
 
 def physical_signal(layout: Layout, workspace: Path) -> tuple[FloatArray, list[str]]:
@@ -24,14 +24,7 @@ def physical_signal(layout: Layout, workspace: Path) -> tuple[FloatArray, list[s
 
     Missing samples are NaN. The array is read-only and mapped to a file when it is large.
     """
-    shape = (len(layout.lead_names), layout.n_samples)
-    mapped = shape[0] * shape[1] > MAPPED_FROM_VALUES
-    target = workspace / "signal.f32"
-    signal: FloatArray = (
-        np.memmap(target, dtype=np.float32, mode="w+", shape=shape)
-        if mapped
-        else np.empty(shape, dtype=np.float32)
-    )
+    signal = empty_signal(len(layout.lead_names), layout.n_samples, workspace)
     if not _is_complete(layout):
         signal[:] = np.nan
     notes = _assumption_notes(layout)
@@ -39,9 +32,7 @@ def physical_signal(layout: Layout, workspace: Path) -> tuple[FloatArray, list[s
         for file in part.files:
             folder = workspace / f"part{number}" / f"{file.signals[0].line}"
             notes += _fill(signal, layout, part, file, folder)
-    if mapped:
-        signal = np.memmap(target, dtype=np.float32, mode="r", shape=shape)
-    return signal, notes
+    return finished(signal), notes
 
 
 def _is_complete(layout: Layout) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import wfdb
 
-from services.ecg.readers import wfdb_samples, wfdb_signal
+from services.ecg.readers import signal_memory, wfdb_samples
 from services.ecg.readers.files import record_from_path
 
 BYTES_A_SAMPLE = {
@@ -77,7 +77,7 @@ def test_a_large_record_is_mapped_and_has_the_same_samples(
 ) -> None:
     path = write_random_record(tmp_path, storage, 1001, (1, 1))
     in_memory = record_from_path(path).signal
-    monkeypatch.setattr(wfdb_signal, "MAPPED_FROM_VALUES", 1000)
+    monkeypatch.setattr(signal_memory, "MAPPED_FROM_VALUES", 1000)
     mapped = record_from_path(path).signal
     assert isinstance(mapped, np.memmap)
     assert not mapped.flags.writeable
