@@ -16,22 +16,25 @@ AAMI_CLASSES = ("N", "S", "V", "F", "Q")
 BINARY_CLASSES = ("normal", "abnormal")
 
 AAMI_OF_SYMBOL = MappingProxyType(
-    {symbol: "N" for symbol in "NLRejB"}
-    | {symbol: "S" for symbol in "AaJSn"}
-    | {symbol: "V" for symbol in "VEr"}
+    dict.fromkeys("NLRejB", "N")
+    | dict.fromkeys("AaJSn", "S")
+    | dict.fromkeys("VEr", "V")
     | {"F": "F"}
-    | {symbol: "Q" for symbol in "/fQ?"}
+    | dict.fromkeys("/fQ?", "Q")
 )
 
-DS1 = tuple(
-    "101 106 108 109 112 114 115 116 118 119 122 124 "
-    "201 203 205 207 208 209 215 220 223 230".split()
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+DS1 = _names(
+    "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230"
 )
-DS2 = tuple(
-    "100 103 105 111 113 117 121 123 200 202 210 212 "
-    "213 214 219 221 222 228 231 232 233 234".split()
+DS2 = _names(
+    "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234"
 )
-PACED = ("102", "104", "107", "217")
+PACED = _names("102 104 107 217")
 
 SAME_PATIENT = (frozenset({"201", "202"}),)
 

@@ -72,14 +72,17 @@ class EcgRecord:
 
     @property
     def n_leads(self) -> int:
+        """Rows of the signal."""
         return int(self.signal.shape[0])
 
     @property
     def n_samples(self) -> int:
+        """Samples of each lead."""
         return int(self.signal.shape[1])
 
     @property
     def duration_s(self) -> float:
+        """Seconds from the first sample to the end of the last."""
         return self.n_samples / self.sampling_rate_hz
 
     @property

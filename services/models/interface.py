@@ -17,7 +17,9 @@ class Predictor(Protocol):
 
     def predict(
         self, record: EcgRecord, *, options: Mapping[str, Any], progress: Progress
-    ) -> BeatResult | RiskResult: ...
+    ) -> BeatResult | RiskResult:
+        """What the model finds in a record; options are those of the family's spec."""
+        ...
 
 
 class ModelFamily(Protocol):
@@ -26,5 +28,5 @@ class ModelFamily(Protocol):
     spec: FamilySpec
 
     def load(self, folder: Path, *, device: str) -> Predictor:
-        """A predictor from a model folder: weights.safetensors, card.json and what else it names."""
+        """A predictor from a folder: weights.safetensors, card.json and what else it names."""
         ...

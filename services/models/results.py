@@ -59,4 +59,5 @@ class RiskResult:
 
     @property
     def label(self) -> str:
+        """`high` from the threshold on, else `low`."""
         return "high" if self.risk >= self.threshold else "low"

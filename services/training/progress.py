@@ -22,10 +22,10 @@ class NoProgress:
     """A listener that does not listen."""
 
     def advance(self, fraction: float, *, stage: str = "") -> None:
-        return None
+        """Nothing."""
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
-        return None
+        """Nothing."""
 
     def check_cancelled(self) -> None:
-        return None
+        """Never raises."""
