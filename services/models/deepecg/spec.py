@@ -7,8 +7,6 @@ ehaf1119.
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 from services.ecg.leads import DERIVED_LIMB_LEADS, STANDARD_12
 from services.models.spec import FamilySpec, OptionSpec
 
@@ -34,7 +32,6 @@ FEED_FORWARD = 3072
 POSITION_KERNEL = 128
 POSITION_GROUPS = 16
 EPSILON = 1e-5  # of every normalisation
-SAMPLES_PER_TOKEN = CONV_KERNEL**CONV_BLOCKS  # 16, which is 64 ms
 # of the pre-training model alone; checkpoint
 QUANTIZER_ENTRIES = 640
 QUANTIZER_WIDTH = 128
@@ -69,10 +66,6 @@ RANGE_SHARE = 0.99
 
 # the network has learned resting ECGs of 10 s; an hour is 360 of them and not a Holter reading
 MAX_DURATION_S = 3600.0
-
-MOVED_LOGIT = 0.02  # no precision or device may move a logit by more
-
-PUBLISHED_FILES = MappingProxyType({"wcr_afib_5y.pt": "classifier", "base_ssl.pt": "base_ssl"})
 
 HOW_TO_GET = (
     "The weights may not be redistributed, so none come with Ectopy. Ask for access to the gated "
