@@ -154,7 +154,7 @@ def live(servers: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
             yield Live(settings, sessions, address, worker)
     finally:
         engine.dispose()
-        worker.stop()
+        worker.end()
 
 
 @pytest.fixture

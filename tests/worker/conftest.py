@@ -66,7 +66,7 @@ def start_worker(
     yield start
     gate.open()
     for worker in workers:
-        worker.stop()
+        worker.end()
 
 
 @contextmanager
