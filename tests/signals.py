@@ -33,12 +33,13 @@ def made_ecg(
     rr_s = 60.0 / heart_rate_bpm
     at_s = np.arange(rr_s / 2, duration_s - 0.3, rr_s)
     peaks = np.round(at_s * sampling_rate_hz).astype(np.int64)
-    time_s = np.arange(n_samples) / sampling_rate_hz
     beat = np.zeros(n_samples)
-    for peak in peaks:
-        offset_s = time_s - peak / sampling_rate_hz
+    reach = round(0.5 * sampling_rate_hz)  # beyond it every wave is nothing
+    for peak in peaks.tolist():
+        first, last = max(peak - reach, 0), min(peak + reach, n_samples)
+        offset_s = np.arange(first - peak, last - peak) / sampling_rate_hz
         for center_s, width_s, size in _WAVES:
-            beat += size * np.exp(-0.5 * ((offset_s - center_s) / width_s) ** 2)
+            beat[first:last] += size * np.exp(-0.5 * ((offset_s - center_s) / width_s) ** 2)
     noise = np.random.default_rng(seed).normal(0.0, noise_mv, (len(lead_gains_mv), n_samples))
     signal = np.array(lead_gains_mv)[:, None] * beat + noise
     return signal.astype(np.float32), peaks
