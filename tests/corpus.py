@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
+
+from tests import ecg_files
 
 RATE_HZ = 360
 N_SAMPLES = 3600
@@ -135,7 +139,18 @@ def zip_that_claims(n_entries: int, directory_bytes: int) -> bytes:
 
 def bad_uploads() -> list[BadUpload]:
     """Every kind of bad file; what is wrong with a request itself is the API's to test."""
-    return [*_bad_files(), *_bad_headers(), *_bad_names(), *_bad_signals(), *_bad_zips()]
+    return [
+        *_bad_files(),
+        *_bad_headers(),
+        *_bad_names(),
+        *_bad_signals(),
+        *_bad_zips(),
+        *_bad_edf(),
+        *_bad_xml(),
+        *_bad_device_files(),
+        *_bad_text(),
+        *_bad_matlab(),
+    ]
 
 
 def _with(content: bytes) -> dict[str, bytes]:
@@ -266,3 +281,160 @@ def _bad_zips() -> list[BadUpload]:
         BadUpload("zip and files", two, 400, "send the archive alone"),
         BadUpload("two records in a zip", {"r.zip": zipped(good | good_record("b"))}, 422, "2 rec"),
     ]
+
+
+def _bad_edf() -> list[BadUpload]:
+    good, lists = ecg_files.edf(), [b"+0\x14\x14\0", b"+1\x14"]
+    flat = (("ECG I", "uV", 250),) * 2
+
+    def bad(name: str, content: bytes, status: int, says: str) -> BadUpload:
+        return BadUpload(f"EDF {name}", {"a.edf": content}, status, says)
+
+    return [
+        bad("cut off", good[:-3], 400, "2 data records of 1,000 bytes, 1,997 bytes follow"),
+        bad("too long", good + b"\0\0", 400, "2,002 bytes follow its header"),
+        bad("cut in the header", good[:500], 400, "cut off inside its header"),
+        bad("of 10^9 data records", ecg_files.edf(n_records=99_999_999), 413, "99,999,999 data"),
+        bad("of no data records", ecg_files.edf(n_records=0), 400, "0 data records"),
+        bad("of -5 data records", ecg_files.edf(n_records=-5), 400, "-5 data records"),
+        bad("of words", ecg_files.edf(n_records="many"), 400, "number of data records: expected"),
+        bad("of NaN seconds", ecg_files.edf(duration="nan"), 400, "duration of a data record"),
+        bad("of 0 seconds", ecg_files.edf(duration=0), 422, "data records of 0 s"),
+        bad("of 1e-9 seconds", ecg_files.edf(duration="1e-9"), 422, "data records of 1e-09 s"),
+        bad("of 10^6 seconds", ecg_files.edf(duration="1000000"), 422, "a sampling rate of"),
+        bad("without a scale", ecg_files.edf(physical=(5, 5)), 400, "which gives no scale"),
+        bad("upside down", ecg_files.edf(digital=(9, -9)), 400, "which gives no scale"),
+        bad("of 65 leads", ecg_files.edf(signals=flat[:1] * 65), 400, "bytes follow its header"),
+        bad("of 9000 leads", good[:252] + b"9000" + good[256:], 413, "announces 9000 signals"),
+        bad("of huge records", ecg_files.edf(signals=(("I", "mV", 99_999_999),)), 413, "at most"),
+        bad("with damaged texts", ecg_files.edf_with_beats(lists), 400, "annotations are damaged"),
+        bad("without times", ecg_files.edf_with_beats([b"", b""]), 400, "do not begin with its ti"),
+    ]  # fmt: skip
+
+
+def _bad_xml() -> list[BadUpload]:
+    entities = "".join(
+        f'<!ENTITY {b} "{("&" + a + ";") * 10}">'
+        for a, b in zip("abcdefghi", "bcdefghij", strict=True)
+    )
+    laughs = f'<!DOCTYPE RestingECG [<!ENTITY a "ha">{entities}]>'
+    outside = '<!DOCTYPE RestingECG [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+    deep = b"<RestingECG>" + b"<a>" * 100_000
+    wide = b"<AnnotatedECG>" + b"<a/>" * 200_001 + b"</AnnotatedECG>"
+    large = b"<CardiologyXML>" + b" " * (16 * 1024 * 1024) + b"</CardiologyXML>"
+    encoding = b'<?xml version="1.0" encoding="x-none"?><CardiologyXML></CardiologyXML>'
+
+    def bad(name: str, content: bytes, status: int, says: str) -> BadUpload:
+        return BadUpload(f"XML {name}", {"a.xml": content}, status, says)
+
+    return [
+        bad("bomb", ecg_files.muse(prolog=laughs), 400, "declares entities"),
+        bad("that opens a file", ecg_files.muse(prolog=outside), 400, "declares entities"),
+        bad("100,000 deep", deep, 413, "elements inside of more than 64 others"),
+        bad("of 200,001 elements", wide, 413, "more than 200,000 elements"),
+        bad("of 16 MB", large, 413, "16,777,247 bytes"),
+        bad("not closed", ecg_files.aecg()[:-20], 400, "line 1, column"),
+        bad("in an unknown encoding", encoding, 400, "encoding"),
+        bad("of something else", b"<html><body>hello</body></html>", 415, "a.xml"),
+    ]
+
+
+def _bad_device_files() -> list[BadUpload]:
+    xli = _xli_bomb()
+    huge = "111111111111," * 500
+    ishne, dicom, deflated = ecg_files.ishne, ecg_files.dicom, "1.2.840.10008.1.2.1.99"
+    blind = ecg_files.cardiosoft(resolution=0)
+    return [
+        BadUpload("ISHNE cut off", {"a": ishne()[:-2]}, 400, "1,998 bytes follow its header"),
+        BadUpload("ISHNE too long", {"a": ishne() + b"1234"}, 400, "2,004 bytes follow"),
+        BadUpload("ISHNE 10^9", {"a": ishne(n_samples=10**9)}, 400, "announces 1,000,000,000"),
+        BadUpload("ISHNE of 99 leads", {"a": ishne(n_leads=99)}, 400, "99 leads announced"),
+        BadUpload("ISHNE checksum", {"a": ishne(right_checksum=False)}, 400, "the checksum"),
+        BadUpload("ISHNE rate -1", {"a": ishne(rate_hz=-1)}, 422, "a sampling rate of -1 Hz"),
+        BadUpload("ISHNE header only", {"a": ishne()[:100]}, 400, "no whole ISHNE header"),
+        BadUpload("SCP cut off", {"a.scp": ecg_files.scp()[:-9]}, 400, "a.scp announces"),
+        BadUpload("SCP 10^9", {"a.scp": ecg_files.scp(n_samples=10**9)}, 413, "1,000,000,000 sam"),
+        BadUpload("SCP of beats", {"a.scp": ecg_files.scp(n_beats=60_000)}, 413, "1000 beats"),
+        BadUpload("SCP checksum", {"a": ecg_files.scp(right_checksum=False)}, 400, "checksum"),
+        BadUpload("DICOM 10^9", {"a.dcm": dicom(n_samples=10**9)}, 400, "expected 4000000000"),
+        BadUpload("DICOM deflated", {"a.dcm": dicom(syntax=deflated)}, 422, "deflated DICOM"),
+        BadUpload("DICOM cut off", {"a.dcm": dicom()[:-300]}, 400, "a.dcm"),
+        BadUpload("DICOM of 17 MB", {"a": dicom() + bytes(1 << 24)}, 413, "are read of DICOM"),
+        BadUpload("MUSE of fewer", {"a": ecg_files.muse(n_samples=499)}, 400, "499 but 500 sam"),
+        BadUpload("MUSE without volts", {"a": ecg_files.muse(units="COUNTS")}, 422, "how many"),
+        BadUpload("aECG at rate 0", {"a": ecg_files.aecg(increment=0)}, 400, "time increment"),
+        BadUpload("aECG at 10^12 Hz", {"a": ecg_files.aecg(increment=1e-12)}, 422, "1e+12 Hz"),
+        BadUpload("Sierra of 10^9", {"a": ecg_files.sierra(duration_ms=10**12)}, 400, "expected"),
+        BadUpload("Sierra bomb", {"a": ecg_files.sierra(text=xli, compression="XLI")}, 413, "pack"),
+        BadUpload("CardioSoft 10^9", {"a": ecg_files.cardiosoft(n_samples=10**9)}, 413, "1,000,0"),
+        BadUpload("CardioSoft fewer", {"a": ecg_files.cardiosoft(n_samples=501)}, 400, "501 annou"),
+        BadUpload("CardioSoft words", {"a": ecg_files.cardiosoft(wave="x," * 500)}, 400, "number"),
+        BadUpload("CardioSoft huge", {"a": ecg_files.cardiosoft(wave=huge)}, 400, "number"),
+        BadUpload("CardioSoft scale 0", {"a": blind}, 400, "Resolution: expected volts a count"),
+    ]  # fmt: skip
+
+
+def _xli_bomb() -> str:
+    """LZW codes that each repeat the longest string so far: 12 kB for 9 MB."""
+    codes = [0, *range(256, 1023), *([1021] * 11_000)]
+    bits = "".join(f"{code:010b}" for code in codes)
+    packed = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+    return base64.b64encode(struct.pack("<iHh", len(packed), 0, 0) + packed).decode()
+
+
+def _bad_text() -> list[BadUpload]:
+    table, watch = ecg_files.csv(), ecg_files.apple_watch
+    long_number = b'{"sampling_rate": 250, "leads": {"I": [' + b"9" * 400 + b"]}}"
+    one, bundle = ecg_files.json_leads(leads={}), b'{"resourceType": "Bundle"}'
+    wide = ((",".join(["1"] * 2000) + "\n") * 3).encode()
+    times = b"time_s,I\n" + b"0.1,1\n" * 300
+    no_rate = ecg_files.csv(names=("a", "I", "II"))
+    return [
+        BadUpload("CSV without a rate", {"a.csv": no_rate}, 422, "send it as sampling_rate_hz"),
+        BadUpload("CSV of words", {"a.csv": b"I,II\na,b\nc,d\n"}, 400, "no rows of numbers"),
+        BadUpload("CSV cut in a row", {"a.csv": table + b"2.0000,0.1\n,,,,\n"}, 400, "line 503"),
+        BadUpload("CSV of 2000 columns", {"a.csv": wide}, 413, "in 2,000 columns"),
+        BadUpload("CSV, time stands still", {"a.csv": times}, 400, "time column does not rise"),
+        BadUpload("CSV, infinite", {"a.csv": table + b"2.0000,inf,0\n"}, 422, "inf"),
+        BadUpload("watch at no rate", {"a.csv": watch(rate="fast")}, 400, "Sample Rate: expected"),
+        BadUpload("watch in mm", {"a.csv": watch(unit="mm")}, 400, "Unit: expected uV"),
+        BadUpload("JSON cut off", {"a.json": ecg_files.json_leads()[:-9]}, 400, "a.json, line 1"),
+        BadUpload("JSON, deep", {"a.json": b'{"a":' * 100_000}, 400, "a.json, line 1"),
+        BadUpload("JSON without leads", {"a.json": one}, 400, "expected `leads`"),
+        BadUpload("JSON, 400 digits", {"a.json": long_number}, 400, "a.json"),
+        BadUpload("FHIR bundle", {"a.json": bundle}, 422, "a FHIR Bundle"),
+        BadUpload("FHIR of words", {"a.json": ecg_files.fhir(data="a b")}, 400, "not a number"),
+    ]  # fmt: skip
+
+
+def _bad_matlab() -> list[BadUpload]:
+    good, plain = ecg_files.matlab(), ecg_files.matlab(compressed=False)
+    level_4 = struct.pack("<5i", 30, 2**31 - 1, 2**31 - 1, 0, 4) + b"val\0" + bytes(64)
+    hdf5 = b"MATLAB 7.3 MAT-file".ljust(512) + b"\x89HDF\r\n\x1a\n" + bytes(64)
+    return [
+        BadUpload("MATLAB cut off", {"a.mat": good[:-20]}, 400, "a.mat"),
+        BadUpload("MATLAB cut off, plain", {"a.mat": plain[:-20]}, 400, "a.mat"),
+        BadUpload("MATLAB 7.3", {"a.mat": hdf5}, 422, "save it with -v7"),
+        BadUpload("MATLAB 2^62 numbers", {"a.mat": level_4}, 400, "2,147,483,647 by"),
+        BadUpload("MATLAB bomb", {"a.mat": _matlab_bomb()}, 413, "unpacks to more than"),
+        BadUpload("MATLAB without ECG", {"a.mat": _matlab_of(b"text")}, 422, "none of its variab"),
+    ]
+
+
+def _matlab_of(text: bytes) -> bytes:
+    """A file whose only variable is a text."""
+    flags, shape = struct.pack("<4I", 6, 8, 4, 0), struct.pack("<4I", 5, 8, 1, len(text))
+    name = struct.pack("<2I8s", 1, 1, b"a")
+    body = flags + shape + name + struct.pack("<2I", 2, len(text)) + text + bytes(-len(text) % 8)
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    return head + struct.pack("<2I", 14, len(body)) + body
+
+
+def _matlab_bomb() -> bytes:
+    """A compressed element of 257 MB of zeros: one packed megabyte, again and again."""
+    packer = zlib.compressobj(9)
+    start = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    megabyte = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+    packed = start + megabyte * 257
+    head = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    return head + struct.pack("<2I", 15, len(packed)) + packed

@@ -39,7 +39,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _INDEX = re.compile(r"(?:sample|index|frame|n|nr|no)[ _]*(?:#|number|index|nr|no)?\.?|#|", re.I)
-_SNAP = 2e-4  # how far times that were rounded may lead away from a whole rate
+_ROUNDED_S = 1e-3  # how far off the last time may be because it was rounded
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class CsvReader(SingleFileReader):
     """Comma, semicolon or tab; with or without names, units behind the names, and a time column."""
 
     accepted = "CSV (one column a lead, names in the first row)"
-    extensions = ("csv", "tsv", "txt")
+    extensions = ("csv", "tsv")
 
     def fits(self, file: SourceFile) -> bool:
         """Rows of numbers near the start."""
@@ -192,7 +192,7 @@ def _rate_of(file_name: str, time_s: NDArray[np.float64]) -> float:
             f"{time_s[row]:.6g} s, {expected_s[row]:.6g} s is expected"
         )
     nearest = round(rate_hz)
-    return float(nearest) if abs(rate_hz - nearest) <= _SNAP * rate_hz else rate_hz
+    return float(nearest) if abs(rate_hz - nearest) <= rate_hz * _ROUNDED_S / span_s else rate_hz
 
 
 def _signal(

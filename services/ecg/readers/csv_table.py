@@ -76,10 +76,13 @@ def _table(lines: Sequence[str], first: int, line: str, delimiter: str) -> Table
 
 def _cells(line: str, delimiter: str, decimal_comma: bool) -> list[str]:
     """Cells without quotes; a delimiter at the end of a line does not begin another cell."""
-    try:
-        cells = next(csv.reader([line], delimiter=delimiter), [])
-    except csv.Error:
-        return [line]
+    if '"' not in line:
+        cells = line.split(delimiter)
+    else:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter), [])
+        except csv.Error:
+            return [line]
     if len(cells) > 1 and not cells[-1].strip():
         cells.pop()
     cells = [cell.strip().strip("'\"") for cell in cells]

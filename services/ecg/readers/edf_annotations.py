@@ -43,7 +43,7 @@ def _read_block(where: str, block: bytes, found: EdfTexts) -> None:
     for position, entry in enumerate(e for e in block.split(b"\0") if e):
         timing, *texts = entry.split(b"\x14")
         onset = timing.split(b"\x15")[0]
-        if not _ONSET.fullmatch(onset) or not texts or texts[-1]:
+        if not _ONSET.fullmatch(onset) or len(texts) < 2 or texts[-1]:
             raise MalformedInput(f"{where}: its annotations are damaged")
         if position == 0:
             if texts[0]:

@@ -22,7 +22,7 @@ from services.errors import MalformedInput, TooLarge, UnusableInput
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 HEADER_BYTES = 128
-MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 MAX_DEPTH = 8
 MAX_VARIABLES = 10_000
 

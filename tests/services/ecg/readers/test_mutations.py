@@ -15,7 +15,7 @@ from services.errors import EctopyError
 from tests import corpus
 from tests.services.ecg.readers.test_detect import read
 
-ROUNDS = 60
+ROUNDS = 10  # of each kind of damage, so 60 for each record
 LIMITS = Limits(max_values=2_000_000, max_unpacked_bytes=8_000_000)
 
 
