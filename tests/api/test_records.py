@@ -260,7 +260,8 @@ def test_a_key_whose_record_was_removed_is_a_conflict(api: TestClient) -> None:
 
 def test_a_failed_upload_does_not_use_up_its_key(api: TestClient) -> None:
     headers = {"Idempotency-Key": "k-4"}
-    bad = api.post("/v1/records", files=parts({"x.png": b"\x89PNG\r\n\x1a\n" + bytes(64)}), headers=headers)
+    picture = {"x.png": b"\x89PNG\r\n\x1a\n" + bytes(64)}
+    bad = api.post("/v1/records", files=parts(picture), headers=headers)
     assert bad.status_code == 415
     good = api.post("/v1/records", files=parts(made_files()), headers=headers)
     assert good.status_code == 201
