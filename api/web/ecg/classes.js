@@ -16,7 +16,10 @@ const KNOWN = new Map([...AAMI, ...BINARY].map((one) => [one.label, one]));
 /** The classes that a result counts, in its order. */
 export function classesOf(counts) {
   const others = { shape: "square", color: "class-q" };
-  return Object.keys(counts).map(
+  const order = [...KNOWN.keys()];
+  const place = (label) => (KNOWN.has(label) ? order.indexOf(label) : order.length);
+  const labels = Object.keys(counts).sort((a, b) => place(a) - place(b));
+  return labels.map(
     (label) => KNOWN.get(label) ?? { label, letter: label[0].toUpperCase(), name: label, ...others },
   );
 }

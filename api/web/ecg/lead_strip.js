@@ -7,13 +7,14 @@ import { lowerBound } from "./beats.js";
 import { drawGrid, drawPulse, GUTTER_PX, PX_A_MM } from "./paper.js";
 
 const BOX_MV = 0.5;
-const MOST_MV = 4;
+const MOST_MV = 5;
 const OTHER_UNIT_PX = 96;
 // around the R peak: P, QRS and T of the beat
 const BEAT_FROM_S = 0.2;
 const BEAT_TO_S = 0.36;
 const QRS_S = 0.06;
 const WIDEST_COLORED_S = 90;
+const DENSE_PX_A_SECOND = 14;
 
 export class LeadStrip {
   constructor(lead, { view, reading }) {
@@ -31,7 +32,7 @@ export class LeadStrip {
     const found = values.filter((value) => value !== null).sort((a, b) => a - b);
     if (!found.length) return;
     const at = (part) => found[Math.round(part * (found.length - 1))];
-    const [low, middle, high] = [at(0.003), at(0.5), at(0.997)];
+    const [low, middle, high] = [at(0.001), at(0.5), at(0.999)];
     if (this.inMv) this.range = boxes(Math.max(low, middle - MOST_MV), Math.min(high, middle + MOST_MV));
     else this.range = low < high ? [low, high] : [low - 1, high + 1];
   }
@@ -51,12 +52,14 @@ export class LeadStrip {
     this.plot.batch(() => {
       if (points) this.plot.setData([points.x, points.y], false);
       this.plot.setScale("x", { min: start_s, max: end_s });
+      const [min, max] = this.range;
+      if (this.plot.scales.y.max !== max) this.plot.setScale("y", { min, max });
     });
   }
 
   /** Take the colors anew. */
   repaint() {
-    const names = ["paper", "paper-minor", "paper-major", "trace", "surface", "unreadable", "selected"];
+    const names = ["paper", "paper-minor", "paper-major", "trace", "trace-dense", "unreadable", "selected"];
     this.colors = Object.fromEntries(names.map((name) => [name, color(name)]));
     this.classColors = new Map();
     this.plot.redraw(false);
@@ -73,11 +76,17 @@ export class LeadStrip {
       axes: [{ show: false }, { show: false }],
       scales: {
         x: { time: false, auto: false, range: (_, low, high) => [low ?? 0, high ?? 1] },
-        y: { auto: false, range: () => this.range },
+        y: { auto: false, range: (_, low, high) => [low ?? 0, high ?? 1] },
       },
-      series: [{}, { stroke: () => this.colors.trace, width: 1.25, points: { show: false }, pxAlign: 0 }],
+      series: [{}, { stroke: () => this.#ink(), width: 1.25, points: { show: false }, pxAlign: 0 }],
       hooks: { drawClear: [() => this.#paper()], draw: [() => this.#beats()] },
     };
+  }
+
+  /** Where a pixel holds many samples the line becomes an area, and black would be too heavy. */
+  #ink() {
+    const dense = this.plot.bbox.width / this.view.span_s < DENSE_PX_A_SECOND * (devicePixelRatio || 1);
+    return dense ? this.colors["trace-dense"] : this.colors.trace;
   }
 
   #area() {

@@ -7,6 +7,7 @@ import { GUTTER_PX } from "./paper.js";
 import { lowerBound } from "./beats.js";
 
 const ROOM_FOR_LETTERS_PX = 17;
+const ROOM_FOR_SHAPES_PX = 5;
 const RADIUS = 8;
 const SMALL_RADIUS = 3.6;
 
@@ -24,13 +25,14 @@ export class MarksLane {
     this.#title(context, "Model", height);
     if (!beats) return;
     const roomy = this.#roomy(beats.time, width);
+    const crowded = this.#crowded(beats.time, width);
     const seen = new Map();
     this.#each(beats.time, width, (i, x) => {
       if (!this.reading.isShown(i)) return;
       const one = beats.classOf(i);
       const odd = reference?.shown && reference.disagreeingBeats?.has(i);
       if (roomy) this.#chip(context, one, x, height / 2, { faint: beats.unreadable[i], chosen: i === selected, odd });
-      else if (once(seen, one.label, x)) this.#small(context, one, x, height / 2);
+      else if (once(seen, one.label, x)) this.#small(context, one, x, height / 2, { crowded });
     });
   }
 
@@ -39,12 +41,13 @@ export class MarksLane {
     this.#title(context, "Ref.", height);
     if (!reference) return;
     const roomy = this.#roomy(reference.time, width);
+    const crowded = this.#crowded(reference.time, width);
     const seen = new Map();
     this.#each(reference.time, width, (i, x) => {
       const one = reference.classes.find(({ label }) => label === reference.label[i]);
       const odd = reference.disagreeingReferences?.has(i);
       if (roomy) this.#letter(context, one?.letter ?? reference.symbol[i], x, height / 2, odd);
-      else if (odd ? once(seen, "odd", x) : once(seen, one.label, x)) this.#small(context, one, x, height / 2, odd);
+      else if (odd ? once(seen, "odd", x) : once(seen, one.label, x)) this.#small(context, one, x, height / 2, { odd, crowded });
     });
     this.#notes(context, reference.notes, width, height);
   }
@@ -65,9 +68,15 @@ export class MarksLane {
   }
 
   #roomy(times, width) {
-    const { start_s, end_s } = this.view;
-    const seen = lowerBound(times, end_s) - lowerBound(times, start_s);
-    return seen * ROOM_FOR_LETTERS_PX < width - GUTTER_PX;
+    return this.#seen(times) * ROOM_FOR_LETTERS_PX < width - GUTTER_PX;
+  }
+
+  #crowded(times, width) {
+    return this.#seen(times) * ROOM_FOR_SHAPES_PX > width - GUTTER_PX;
+  }
+
+  #seen(times) {
+    return lowerBound(times, this.view.end_s) - lowerBound(times, this.view.start_s);
   }
 
   #chip(context, one, x, y, { faint, chosen, odd }) {
@@ -87,7 +96,7 @@ export class MarksLane {
     if (faint) this.#text(context, "?", x + RADIUS + 4, y, this.#color("muted"));
   }
 
-  #small(context, one, x, y, odd = false) {
+  #small(context, one, x, y, { odd = false, crowded = false }) {
     if (one.color === "class-n" && !odd) {
       context.fillStyle = this.#color("muted");
       context.globalAlpha = 0.5;
@@ -96,6 +105,10 @@ export class MarksLane {
       return;
     }
     context.fillStyle = this.#color(odd ? "odd" : one.color);
+    if (crowded) {
+      context.fillRect(x - 0.5, y - 7, 1.2, 9);
+      return;
+    }
     shapePath(context, odd ? "square" : one.shape, x, y - 1, SMALL_RADIUS);
     context.fill();
   }

@@ -97,6 +97,7 @@ export class Overview {
     const wide = this.width - GUTTER_PX;
     this.window.style.width = `${Math.max((span_s / duration_s) * wide, 3)}px`;
     this.window.style.transform = `translateX(${GUTTER_PX + (start_s / duration_s) * wide}px)`;
+    this.window.classList.toggle("whole", span_s >= duration_s);
     this.field.setAttribute("aria-valuenow", Math.round(start_s));
     this.field.setAttribute("aria-valuetext", `${clock(start_s, 1)} to ${clock(end_s, 1)}`);
   }
@@ -120,8 +121,8 @@ export class Overview {
           { size: GUTTER_PX, gap: 4, stroke: ink, font: "10.5px system-ui, sans-serif", space: 26,
             grid: line, ticks: { show: false }, values: (_, found) => found.map((v) => this.#axisText(v)) },
         ],
-        series: [{}, { stroke: color("tachogram"), width: 1, points: { show: false } }],
-        hooks: { draw: [(plot) => this.#oddPoints(plot, x, y)] },
+        series: [{}, { paths: () => null, points: { show: false } }],
+        hooks: { draw: [(plot) => this.#dots(plot, x, y)] },
       },
       [x, y],
       this.chart,
@@ -143,17 +144,26 @@ export class Overview {
     return [beats.time, y];
   }
 
-  #oddPoints(plot, x, y) {
-    const { beats } = this.reading;
+  /** A dot a beat; those that are not normal over the others, with their shape. */
+  #dots(plot, x, y) {
     const context = plot.ctx;
     const unit = devicePixelRatio || 1;
-    const colors = beats.classes.map((one) => color(one.color));
+    const colors = this.reading.classes.map((one) => color(one.color));
+    const place = (i) => [plot.valToPos(x[i], "x", true), plot.valToPos(y[i], "y", true)];
+    const shown = Array.from(x.keys()).filter((i) => y[i] !== null && this.reading.isShown(i));
+    const { left, top, width, height } = plot.bbox;
     context.save();
-    for (let i = 0; i < x.length; i += 1) {
-      if (y[i] === null || this.reading.isNormal(i) || !this.reading.isShown(i)) continue;
-      context.fillStyle = colors[beats.classIndex[i]];
-      const at = [plot.valToPos(x[i], "x", true), plot.valToPos(y[i], "y", true)];
-      shapePath(context, beats.classOf(i).shape, ...at, 2.6 * unit);
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    context.fillStyle = color("tachogram");
+    for (const i of shown.filter((one) => this.reading.isNormal(one))) {
+      const [px, py] = place(i);
+      context.fillRect(px - unit, py - unit, 2 * unit, 2 * unit);
+    }
+    for (const i of shown.filter((one) => !this.reading.isNormal(one))) {
+      context.fillStyle = colors[this.reading.beats.classIndex[i]];
+      shapePath(context, this.reading.beats.classOf(i).shape, ...place(i), 2.4 * unit);
       context.fill();
     }
     context.restore();

@@ -51,7 +51,7 @@ export class BeatTable {
     fill(
       this.body,
       el("p", { class: "hint", text: `${count(this.#rows.length)} beats of the classes that are shown` }),
-      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Beats" }, el("table", { class: "figures" },
+      el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Beats one by one" }, el("table", { class: "figures" },
         el("thead", {}, el("tr", {}, HEADS.map((text) => el("th", { scope: "col", text })))),
         el("tbody", {}, shown.map((i) => this.#row(i))))),
       el("div", { class: "pages" },
