@@ -82,18 +82,36 @@ def beats_annotation_zip(
 
 def annotation_bytes(sample: IntArray, *, labels: Sequence[str], sampling_rate_hz: float) -> bytes:
     """The annotation file itself; it says its own sampling rate, as `wrann` does."""
+    return symbol_bytes(
+        sample,
+        symbols=[SYMBOL_OF_LABEL[label] for label in labels],
+        notes=[label if label == "abnormal" else "" for label in labels],
+        sampling_rate_hz=sampling_rate_hz,
+    )
+
+
+def symbol_bytes(
+    sample: IntArray,
+    *,
+    symbols: Sequence[str],
+    notes: Sequence[str],
+    sampling_rate_hz: float,
+) -> bytes:
+    """An annotation file of any symbols of the WFDB table, each with a note or an empty one.
+
+    What is not in the table becomes `?`; a note is cut to the 255 bytes that there is room for.
+    """
     parts = [_word(NOTE, 0), _note(f"## time resolution: {_rate_text(sampling_rate_hz)}")]
     # one back and one forth: how the WFDB library ends its notes on the whole file
     parts += [_skip(-1), _word(0, 1)]
     steps = np.diff(sample, prepend=0).tolist()
-    for step, label in zip(steps, labels, strict=True):
-        symbol = SYMBOL_OF_LABEL[label]
+    for step, symbol, note in zip(steps, symbols, notes, strict=True):
         if not 0 <= step <= _LONGEST_STEP:
             parts.append(_skip(step))
             step = 0
-        parts.append(_word(_CODE_OF_SYMBOL[symbol], step))
-        if label == "abnormal":
-            parts.append(_note(label))
+        parts.append(_word(_CODE_OF_SYMBOL.get(symbol, _CODE_OF_SYMBOL["?"]), step))
+        if note:
+            parts.append(_note(note))
     return b"".join([*parts, _word(0, 0)])
 
 
@@ -107,7 +125,7 @@ def _skip(step: int) -> bytes:
 
 
 def _note(text: str) -> bytes:
-    raw = text.encode("ascii")
+    raw = text.encode("utf-8")[:255]
     return _word(_AUX, len(raw)) + raw + b"\0" * (len(raw) % 2)
 
 

@@ -17,6 +17,10 @@ from services.errors import EctopyError, MalformedInput
 from tests import corpus
 
 BAD_UPLOADS = corpus.bad_uploads()
+HEAVY = (
+    "wfdb", "pandas", "soundfile", "scipy", "ecgdatakit", "pydicom", "defusedxml", "edfio",
+    "orjson", "reportlab",
+)  # fmt: skip
 
 
 def read(files: Mapping[str, bytes], folder: Path, limits: Limits | None = None) -> EcgRecord:
@@ -93,7 +97,7 @@ def test_the_libraries_that_few_records_need_are_not_loaded_for_the_others() -> 
         "import sys; from pathlib import Path\n"
         "from services.ecg.readers.files import record_from_path\n"
         f"record_from_path(Path({str(corpus.EXAMPLES / '208_excerpt')!r}))\n"
-        "print([m for m in ('wfdb', 'pandas', 'soundfile', 'scipy') if m in sys.modules])"
+        f"print([m for m in {HEAVY} if m in sys.modules])"
     )
     repository = corpus.EXAMPLES.parent
     done = subprocess.run(
