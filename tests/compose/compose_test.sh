@@ -67,9 +67,11 @@ URL=http://127.0.0.1:$ECTOPY_PORT
 call() { curl --silent --show-error --noproxy '*' --max-time 90 "$@"; }
 
 predict() { # INTO: uploads the sample, waits for its labels, checks them
+  local labels
   call -H 'Prefer: wait=60' -F file=@examples/208_excerpt.hea -F file=@examples/208_excerpt.dat \
     --output "$1" "$URL/v1/predict/beats"
-  say "labels: $(answers beats "$1")"
+  labels=$(answers beats "$1") || exit 1
+  say "labels: $labels"
 }
 
 kill_from_outside() { # CONTAINER: its process dies as in a crash, which sets off the restart policy
@@ -98,6 +100,17 @@ check_images() {
   if docker run --rm --network none --entrypoint python "ectopy-api:$ECTOPY_TAG" -c "$has"; then
     fail "the API's image has torch in it"
   fi
+}
+
+check_packaged() { # whatever is in the source folders is in the image: page, migrations, models
+  local folders="api ectopy migrations services worker" missing
+  # shellcheck disable=SC2086  # several names
+  find $folders -type f -not -path '*/__pycache__/*' | sort >"$WORK/sources"
+  docker run --rm --network none --entrypoint python "ectopy-api:$ECTOPY_TAG" -c "import os, api
+os.chdir(os.path.dirname(os.path.dirname(api.__file__)))
+raise SystemExit(os.system('find $folders -type f'))" | sort >"$WORK/packaged"
+  missing=$(comm -23 "$WORK/sources" "$WORK/packaged")
+  [ -z "$missing" ] || fail "not in the image: $missing"
 }
 
 check_ports() {
@@ -180,8 +193,9 @@ check_gpu_override
 timed "build" compose build
 say "images: api $(size "ectopy-api:$ECTOPY_TAG"), worker $(size "ectopy-worker:$ECTOPY_TAG"), both on" \
   "the base $(size python:3.11-slim-bookworm)"
-timed "build after a change of one line" build_after_a_change
+check_packaged
 check_images
+timed "build after a change of one line" build_after_a_change
 timed "first start (up --wait)" compose up --detach --wait --wait-timeout 240
 check_no_root
 check_ports
