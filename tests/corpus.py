@@ -322,6 +322,7 @@ def _bad_xml() -> list[BadUpload]:
     deep = b"<RestingECG>" + b"<a>" * 100_000
     wide = b"<AnnotatedECG>" + b"<a/>" * 200_001 + b"</AnnotatedECG>"
     large = b"<CardiologyXML>" + b" " * (16 * 1024 * 1024) + b"</CardiologyXML>"
+    attributes = b" ".join(b'a%d="1"' % i for i in range(101))
     encoding = b'<?xml version="1.0" encoding="x-none"?><CardiologyXML></CardiologyXML>'
 
     def bad(name: str, content: bytes, status: int, says: str) -> BadUpload:
@@ -332,6 +333,7 @@ def _bad_xml() -> list[BadUpload]:
         bad("that opens a file", ecg_files.muse(prolog=outside), 400, "declares entities"),
         bad("100,000 deep", deep, 413, "elements inside of more than 64 others"),
         bad("of 200,001 elements", wide, 413, "more than 200,000 elements"),
+        bad("of 101 attributes", b"<RestingECG " + attributes + b"/>", 413, "101 attributes"),
         bad("of 16 MB", large, 413, "16,777,247 bytes"),
         bad("not closed", ecg_files.aecg()[:-20], 400, "line 1, column"),
         bad("in an unknown encoding", encoding, 400, "encoding"),
@@ -359,7 +361,7 @@ def _bad_device_files() -> list[BadUpload]:
         BadUpload("DICOM 10^9", {"a.dcm": dicom(n_samples=10**9)}, 400, "expected 4000000000"),
         BadUpload("DICOM deflated", {"a.dcm": dicom(syntax=deflated)}, 422, "deflated DICOM"),
         BadUpload("DICOM cut off", {"a.dcm": dicom()[:-300]}, 400, "a.dcm"),
-        BadUpload("DICOM of 17 MB", {"a": dicom() + bytes(1 << 24)}, 413, "are read of DICOM"),
+        BadUpload("DICOM of 9 MB", {"a": dicom() + bytes(1 << 23)}, 413, "are read of DICOM"),
         BadUpload("MUSE of fewer", {"a": ecg_files.muse(n_samples=499)}, 400, "499 but 500 sam"),
         BadUpload("MUSE without volts", {"a": ecg_files.muse(units="COUNTS")}, 422, "how many"),
         BadUpload("aECG at rate 0", {"a": ecg_files.aecg(increment=0)}, 400, "time increment"),

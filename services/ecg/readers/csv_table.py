@@ -124,15 +124,15 @@ def _row_pieces(file: SourceFile, table: Table) -> Iterator[tuple[int, list[str]
 def _piece(
     file: SourceFile, table: Table, first_line: int, lines: list[str]
 ) -> NDArray[np.float64]:
-    """Fast where every cell is a number; otherwise cell by cell, to find out which is not."""
-    if not table.decimal_comma:
+    """Fast where every cell is a number or empty; otherwise cell by cell, to find what is not."""
+    for prepared in (lines, [_filled(line, table) for line in lines]):
         try:
             values = np.loadtxt(
-                lines, delimiter=table.delimiter, ndmin=2, comments=None, dtype=np.float64
+                prepared, delimiter=table.delimiter, ndmin=2, comments=None, dtype=np.float64
             )
         except (ValueError, UserWarning):
-            values = None
-        if values is not None and values.shape == (len(lines), table.n_columns):
+            continue
+        if values.shape == (len(lines), table.n_columns):
             return values
     rows = [
         _row(file, table, number, line)
@@ -140,6 +140,21 @@ def _piece(
         if line.strip()
     ]
     return np.array(rows, dtype=np.float64).reshape(len(rows), table.n_columns)
+
+
+def _filled(line: str, table: Table) -> str:
+    """The line with `nan` in its empty cells, and with a point where it has a decimal comma."""
+    text, delimiter = line.rstrip("\r\n"), table.delimiter
+    if table.decimal_comma:
+        text = text.replace(",", ".")
+    if text.endswith(delimiter):
+        is_extra = text.count(delimiter) == table.n_columns
+        text = text[:-1] if is_extra else text + "nan"
+    if text.startswith(delimiter):
+        text = "nan" + text
+    for _ in range(2):  # a cell between two empty ones is met the second time
+        text = text.replace(delimiter * 2, f"{delimiter}nan{delimiter}")
+    return text
 
 
 def _row(file: SourceFile, table: Table, number: int, line: str) -> list[float]:

@@ -18,7 +18,7 @@ from services.errors import MalformedInput, TooLarge, UnusableInput
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_DICOM_BYTES = 16 * 1024 * 1024  # twelve leads at 1000 Hz for eleven minutes
+MAX_DICOM_BYTES = 8 * 1024 * 1024  # twelve leads at 1000 Hz for five minutes
 MAX_SCP_BYTES = 1024 * 1024  # a ten-second ECG takes 20 to 40 kB
 MAX_SCP_BEATS = 1000
 MAX_XLI_BYTES = 8 * 1024 * 1024

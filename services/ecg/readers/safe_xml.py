@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 MAX_XML_BYTES = 16 * 1024 * 1024
 MAX_ELEMENTS = 200_000
 MAX_DEPTH = 64
+MAX_ATTRIBUTES = 100
 
 _HEAD_BYTES = 16 * 1024
 _ROOT = re.compile(r"<([A-Za-z_][\w.-]*:)?([A-Za-z_][\w.-]*)[\s/>]")
-_NOT_ELEMENTS = re.compile(r"<!--.*?-->|<\?.*?\?>|<!DOCTYPE[^>\[]*(?:\[.*?\]\s*)?>", re.DOTALL)
+_BEFORE_ROOT = MappingProxyType({"<?": "?>", "<!--": "-->"})
 _UTF_16 = MappingProxyType({b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"})
 
 
@@ -28,10 +29,27 @@ def root_name(file: SourceFile) -> str:
     head = file.head(_HEAD_BYTES)
     text = head.decode(_UTF_16.get(head[:2], "latin-1"), errors="replace")
     text = text.removeprefix("\u00ef\u00bb\u00bf").removeprefix("\ufeff").lstrip()
-    if not text.startswith("<"):
-        return ""
-    found = _ROOT.match(_NOT_ELEMENTS.sub("", text).lstrip())
+    found = _ROOT.match(text, _root_at(text))
     return found[2] if found else ""
+
+
+def _root_at(text: str) -> int:
+    """Where the first element may begin: behind instructions, comments and a document type."""
+    at = 0
+    while at < len(text):
+        opening = next((mark for mark in _BEFORE_ROOT if text.startswith(mark, at)), None)
+        if opening is not None:
+            end = text.find(_BEFORE_ROOT[opening], at)
+            at = end + len(_BEFORE_ROOT[opening]) if end >= 0 else len(text)
+        elif text.startswith("<!DOCTYPE", at):
+            declared = text.find("]", at) if "[" in text[at:].partition(">")[0] else at
+            end = text.find(">", declared)
+            at = end + 1 if min(declared, end) >= 0 else len(text)
+        elif text[at].isspace():
+            at += 1
+        else:
+            return at
+    return at
 
 
 def parsed_xml(file: SourceFile) -> Element:
@@ -73,6 +91,8 @@ class _Builder(TreeBuilder):
         self._depth += 1
         if self._n_elements > MAX_ELEMENTS:
             raise TooLarge(f"{self._name} has more than {MAX_ELEMENTS:,} elements")
+        if len(attrs) > MAX_ATTRIBUTES:
+            raise TooLarge(f"{self._name} has an element of {len(attrs):,} attributes")
         if self._depth > MAX_DEPTH:
             raise TooLarge(f"{self._name}: elements inside of more than {MAX_DEPTH} others")
         return super().start(tag.rpartition("}")[2], attrs)
