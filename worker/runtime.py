@@ -63,12 +63,13 @@ def runtime() -> Runtime:
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     device = device_for(settings.device)
+    store = store_for(settings)
     return Runtime(
         settings=settings,
         sessions=session_factory(engine_for(settings.database)),
-        store=store_for(settings),
+        store=store,
         dispatcher=CeleryDispatcher(settings.broker),
-        predictors=LoadedPredictors(device=device, capacity=settings.models_in_memory),
+        predictors=LoadedPredictors(store, device=device, capacity=settings.models_in_memory),
         identity=WorkerIdentity(
             name=ids.new_id("wrk"),
             queues=QUEUES,

@@ -100,6 +100,9 @@ class BatchIn(BaseModel):
 class ModelReference(BaseModel):
     name: str
     version: int
+    synthetic: bool | None = Field(
+        None, description="true where the weights have learned nothing; left out otherwise"
+    )
 
 
 class PredictionOut(BaseModel):
@@ -128,13 +131,16 @@ class PredictionList(BaseModel):
 def prediction_json(found: PredictionOutline) -> dict[str, Any]:
     """PredictionOut as plain data: large results are not validated a second time on their way."""
     row = found.row
+    model: dict[str, Any] = {"name": row.model_name, "version": row.model_version}
+    if found.result is not None and found.result.get("synthetic"):
+        model["synthetic"] = True
     return {
         "id": row.id,
         "record_id": found.record_id,
         "task": row.task,
         "status": row.job.status,
         "progress": row.job.progress,
-        "model": {"name": row.model_name, "version": row.model_version},
+        "model": model,
         "result": found.result,
         "error": row.job.error,
         "created_at": row.created_at,

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from services.models.deepecg.family import FAMILY as DEEPECG
+from services.models.deepecg.importing import import_public
 from services.models.ecgbert.family import FAMILY as ECGBERT
-from services.models.interface import ModelFamily
+from services.models.interface import Importer, ModelFamily
 
-FAMILIES: dict[str, ModelFamily] = {ECGBERT.spec.family: ECGBERT}
+FAMILIES: dict[str, ModelFamily] = {
+    ECGBERT.spec.family: ECGBERT,
+    DEEPECG.spec.family: DEEPECG,
+}
+
+# task -> what makes a model folder of a published file
+IMPORTERS: dict[str, Importer] = {DEEPECG.spec.task: import_public}

@@ -22,6 +22,18 @@ class Predictor(Protocol):
         ...
 
 
+class Importer(Protocol):
+    """Makes a model folder of a published file, without running anything in it."""
+
+    def __call__(self, file: Path, *, into: Path, name: str | None) -> dict[str, Any]:
+        """Writes weights.safetensors and card.json and returns the card.
+
+        name: of the model; None for the file's usual one. A card with `predicts: false` is of
+        weights that a fine-tune may start from and that answer nothing.
+        """
+        ...
+
+
 class ModelFamily(Protocol):
     """An architecture and its code: one folder in services/models."""
 

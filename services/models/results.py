@@ -47,7 +47,10 @@ class BeatResult:
 
 @dataclass(frozen=True)
 class RiskResult:
-    """One risk a record, and one for each window it came from."""
+    """One risk a record, and one for each window it came from.
+
+    synthetic: made with weights that have learned nothing; the figures are no risk.
+    """
 
     risk: float
     logit: float
@@ -56,6 +59,7 @@ class RiskResult:
     window_start_s: NDArray[np.float64]
     window_risk: NDArray[np.float64]
     notes: tuple[str, ...] = field(default=())
+    synthetic: bool = False
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as serialized
-from torch import nn
+from torch import Tensor, nn
 
 from services.errors import MalformedInput
 
@@ -85,9 +85,13 @@ def load_strictly(network: nn.Module, path: Path) -> None:
 
 def save(network: nn.Module, path: Path) -> None:
     """Every parameter and buffer, written beside and renamed."""
+    save_tensors(network.state_dict(), path)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Tensors by name, written beside and renamed."""
     beside = path.with_suffix(".partial")
-    tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    beside.write_bytes(serialized(tensors))
+    beside.write_bytes(serialized({name: kept.contiguous() for name, kept in tensors.items()}))
     beside.replace(path)
 
 

@@ -83,6 +83,7 @@ def beat_rows(result: BeatResult) -> list[dict[str, Any]]:
 
 def _risk(result: RiskResult) -> dict[str, Any]:
     windows = zip(result.window_start_s.tolist(), result.window_risk.tolist(), strict=True)
+    marked = {"synthetic": True} if result.synthetic else {}
     return {
         "risk": result.risk,
         "logit": result.logit,
@@ -91,4 +92,4 @@ def _risk(result: RiskResult) -> dict[str, Any]:
         "calibrated": result.calibrated,
         "windows": [{"start_s": start, "risk": risk} for start, risk in windows],
         "notes": list(result.notes),
-    }
+    } | marked

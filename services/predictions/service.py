@@ -10,6 +10,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from services import clock, ids
+from services.ecg.leads import standard_name
 from services.ecg.record import MILLIVOLT
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.jobs import dispatch, lifecycle
@@ -145,6 +146,7 @@ def _checked(
     session: Session, request: PredictionRequest
 ) -> tuple[ModelVersionRow, dict[str, Any]]:
     version = registry.resolve(session, request.task, request.model)
+    registry.require_predicts(version)
     spec = FAMILY_SPECS[version.card["family"]]
     return version, _checked_options(spec, request.options)
 
@@ -173,7 +175,7 @@ def _require_fit(spec: FamilySpec, record: RecordRow) -> None:
             f"the record lasts {record.duration_s:g} s; this model needs at least "
             f"{spec.min_duration_s:g} s"
         )
-    names = {lead["name"] for lead in record.leads if lead["unit"] == MILLIVOLT}
+    names = {standard_name(lead["name"]) for lead in record.leads if lead["unit"] == MILLIVOLT}
     if not names:
         raise UnusableInput("the record has no ECG lead (none is in millivolts)")
     missing = [lead for lead in spec.required_leads if lead not in names]

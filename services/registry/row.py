@@ -27,7 +27,9 @@ class ModelVersionRow(Base):
 
     name: Mapped[str] = mapped_column(ForeignKey("models.name"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
-    location: Mapped[str] = mapped_column(doc="`shipped:folder`, a model that comes with the code")
+    location: Mapped[str] = mapped_column(
+        doc="`shipped:folder`, a model that comes with the code; `store:prefix`, in the file store"
+    )
     sha256: Mapped[str] = mapped_column(doc="of the weights file")
     synthetic: Mapped[bool] = mapped_column(default=False, doc="weights made by formula, no model")
     card: Mapped[dict[str, Any]]

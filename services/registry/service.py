@@ -19,6 +19,7 @@ from services.registry import repository
 from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
 
 SHIPPED = "shipped:"
+STORED = "store:"
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 PROMOTE, ROLLBACK, SHIPPED_WITH_CODE = "promote", "rollback", "ship"
@@ -46,7 +47,7 @@ def register_shipped(session: Session) -> list[ModelVersionRow]:
     added = []
     for folder in shipped_folders():
         card = json.loads((folder / CARD).read_text())
-        digest = _sha256(folder / WEIGHTS)
+        digest = sha256_of(folder / WEIGHTS)
         if repository.version_with_weights(session, card["name"], digest) is None:
             new = add_version(session, card=card, sha256=digest, location=SHIPPED + folder.name)
             _promote_unless_site_chose(session, new)
@@ -83,8 +84,34 @@ def add_version(
 def promote(session: Session, name: str, number: int) -> ModelRow:
     """Makes a version the one that answers; one pointer moves in the caller's transaction."""
     model = _existing(repository.locked_model(session, name), name)
-    version(session, name, number)
+    require_predicts(version(session, name, number))
     return _point_at(session, model, number, PROMOTE)
+
+
+def promote_first(session: Session, new: ModelVersionRow) -> bool:
+    """An imported version answers at once where nothing answers for its task, and if it can.
+
+    One with made up weights, or beside a version that a site chose, waits for `promote`.
+    """
+    model = _existing(repository.locked_model(session, new.name), new.name)
+    taken = model.promoted_version is not None or repository.last_promoted(session, model.task)
+    if taken or new.synthetic or not predicts(new):
+        return False
+    _point_at(session, model, new.version, PROMOTE)
+    return True
+
+
+def predicts(version: ModelVersionRow) -> bool:
+    """False for weights that only a fine-tune may start from."""
+    return bool(version.card.get("predicts", True))
+
+
+def require_predicts(version: ModelVersionRow) -> None:
+    if not predicts(version):
+        raise UnusableInput(
+            f"model {version.name}@{version.version} is a pre-trained base without a head: it "
+            "gives no prediction; a fine-tune may start from it"
+        )
 
 
 def rollback(session: Session, name: str) -> ModelRow:
@@ -132,7 +159,7 @@ def folder_of(location: str, sha256: str) -> Path:
     A later release may ship other weights in the same folder: those are another version.
     """
     for folder in shipped_folders():
-        if location == SHIPPED + folder.name and _sha256(folder / WEIGHTS) == sha256:
+        if location == SHIPPED + folder.name and sha256_of(folder / WEIGHTS) == sha256:
             return folder
     raise Unavailable(
         f"the weights of this model version ({location}, sha256 {sha256[:12]}…) are not on this "
@@ -190,6 +217,6 @@ def _promote_unless_site_chose(session: Session, new: ModelVersionRow) -> None:
         _point_at(session, model, new.version, SHIPPED_WITH_CODE)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -42,7 +42,7 @@ def runtime(settings: Settings, sessions: SessionFactory, dispatcher: ListDispat
         sessions=sessions,
         store=store_for(settings),
         dispatcher=dispatcher,
-        predictors=LoadedPredictors(device="cpu", capacity=2),
+        predictors=LoadedPredictors(store_for(settings), device="cpu", capacity=2),
         identity=WorkerIdentity("w1", ("predict",), "cpu", "1", 1),
     )
 

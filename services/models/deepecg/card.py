@@ -62,6 +62,22 @@ def new_card(
     }
 
 
+def base_card(
+    *, name: str, network: NetworkConfig, source: dict[str, Any], synthetic: bool
+) -> dict[str, Any]:
+    """The card of the imported pre-trained model: where a fine-tune may start, no predictor."""
+    return {
+        "name": name,
+        "task": spec.TASK,
+        "family": spec.FAMILY,
+        "predicts": False,
+        "synthetic": synthetic,
+        "architecture": network.as_card(),
+        "source": source,
+        "limits": ["It has no head and gives no risk; a fine-tune may start from it."],
+    }
+
+
 def read_card(path: Path) -> RiskCard:
     """Raises MalformedInput naming the entry that is not what it should be."""
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from services.errors import UnusableInput
 from services.models import weights
-from services.models.deepecg.card import CARD, new_card
+from services.models.deepecg.card import CARD, base_card, new_card
 from services.models.deepecg.checkpoint import (
     PUBLISHED,
     Layout,
@@ -24,10 +25,25 @@ from services.models.deepecg.network import NetworkConfig
 
 WEIGHTS = "weights.safetensors"
 DEFAULT_NAME = "deepecg-afib-5y"
+DEFAULT_BASE_NAME = "deepecg-base-ssl"
 # fourth moment over the squared second: 1.8 for uniform numbers, 3 for normal ones, more for
 # matrices that training has shaped
 _UNIFORM_KURTOSIS = 2.2
 _CHUNK = 1 << 20
+PUBLISHED_AUROC = {"internal": 0.742, "external": 0.764}
+
+
+def import_public(
+    file: Path, *, into: Path, name: str | None = None, config: NetworkConfig = PUBLISHED
+) -> dict[str, Any]:
+    """Either published file as a model folder, and its card; errors as `read_checkpoint`.
+
+    base_ssl.pt becomes a start for fine-tunes: its card says `predicts: false`.
+    """
+    checkpoint = read_checkpoint(file, config=config)
+    if checkpoint.layout is Layout.BASE_SSL:
+        return _write_base(file, checkpoint, into, name or DEFAULT_BASE_NAME, config)
+    return _write_classifier(file, checkpoint, into, name or DEFAULT_NAME, config)
 
 
 def import_classifier(
@@ -50,17 +66,7 @@ def import_classifier(
             f"{file.name}: this is the pre-trained model, which has no head and gives no risk; "
             "import wcr_afib_5y.pt, or fine-tune from this file"
         )
-    network = network_from(checkpoint, config=config)
-    card = new_card(
-        name=name,
-        network=config,
-        source=_source(file, checkpoint),
-        synthetic=synthetic or look_untrained(checkpoint.tensors),
-    )
-    into.mkdir(parents=True, exist_ok=True)
-    weights.save(network, into / WEIGHTS)
-    (into / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-    return card
+    return _write_classifier(file, checkpoint, into, name, config, synthetic=synthetic)
 
 
 def look_untrained(tensors: dict[str, Tensor]) -> bool:
@@ -84,6 +90,45 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
+def _write_classifier(
+    file: Path,
+    checkpoint: PublicCheckpoint,
+    into: Path,
+    name: str,
+    config: NetworkConfig,
+    *,
+    synthetic: bool = False,
+) -> dict[str, Any]:
+    card = new_card(
+        name=name,
+        network=config,
+        source=_source(file, checkpoint) | {"published_auroc": PUBLISHED_AUROC},
+        synthetic=synthetic or look_untrained(checkpoint.tensors),
+    )
+    return _written(into, network_from(checkpoint, config=config).state_dict(), card)
+
+
+def _write_base(
+    file: Path, checkpoint: PublicCheckpoint, into: Path, name: str, config: NetworkConfig
+) -> dict[str, Any]:
+    """The backbone alone, in float32, under the classifier's names."""
+    card = base_card(
+        name=name,
+        network=config,
+        source=_source(file, checkpoint),
+        synthetic=look_untrained(checkpoint.tensors),
+    )
+    return _written(into, {key: t.float() for key, t in checkpoint.tensors.items()}, card)
+
+
+def _written(into: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+    """The card last, so that a folder with a card is whole."""
+    into.mkdir(parents=True, exist_ok=True)
+    weights.save_tensors(tensors, into / WEIGHTS)
+    (into / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    return card
+
+
 def _kurtosis(matrix: Tensor) -> float:
     values = matrix.detach().to(torch.float32).flatten()
     centred = values - values.mean()
@@ -98,5 +143,4 @@ def _source(file: Path, checkpoint: PublicCheckpoint) -> dict[str, Any]:
         "layout": checkpoint.layout.value,
         "stored_as": str(checkpoint.dtype).removeprefix("torch."),
         "paper": "Nolin-Lapalme et al., European Heart Journal 2026, ehaf1119",
-        "published_auroc": {"internal": 0.742, "external": 0.764},
     }

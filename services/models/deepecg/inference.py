@@ -101,6 +101,7 @@ class RiskPredictor:
             window_start_s=start_s,
             window_risk=card.calibration.risk(logits),
             notes=notes + described + ((SYNTHETIC_NOTE,) if card.synthetic else ()),
+            synthetic=card.synthetic,
         )
 
 

@@ -67,10 +67,13 @@ RANGE_SHARE = 0.99
 # the network has learned resting ECGs of 10 s; an hour is 360 of them and not a Holter reading
 MAX_DURATION_S = 3600.0
 
+HUB_REPOSITORY = "heartwise/wcr_afib_5y"  # gated: access is asked for on its page
+HUB_FILE = "wcr_afib_5y.pt"
 HOW_TO_GET = (
     "The weights may not be redistributed, so none come with Ectopy. Ask for access to the gated "
-    "repository heartwise/wcr_afib_5y on the Hugging Face hub, download wcr_afib_5y.pt with your "
-    "own account, and import that file."
+    f"repository {HUB_REPOSITORY} on the Hugging Face hub, download {HUB_FILE} with your "
+    "own account, and run `ectopy models import wcr_afib_5y.pt`, or send it to POST "
+    "/v1/models/import. `ectopy models fetch` downloads it with your token and imports it."
 )
 
 FAMILY_SPEC = FamilySpec(
