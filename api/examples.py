@@ -7,10 +7,12 @@ from typing import Any
 BASE_URL = "http://127.0.0.1:8000"
 RECORD_ID = "rec_01kb2v3f7m2k9d4q8t6x0z1c5e"
 PREDICTION_ID = "pred_01kb2v3f7m2k9d4q8t6x0z1c5e"
+IMPORT_ID = "imp_01kb2v3f7m2k9d4q8t6x0z1c5e"
 
 PARAMETERS: dict[str, Any] = {
     "record_id": RECORD_ID,
     "prediction_id": PREDICTION_ID,
+    "import_id": IMPORT_ID,
     "name": "ecgbert-beats",
     "number": 1,
 }
@@ -31,6 +33,9 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ),
     ("get", "/v1/predictions/{prediction_id}/annotations.zip"): "-o annotations.zip",
     ("get", "/v1/predictions/{prediction_id}/events"): "-N",
+    ("post", "/v1/models/import"): "-F file=@wcr_afib_5y.pt -F task=afib-5y",
+    ("get", "/v1/models/imports/{import_id}/events"): "-N",
+    ("get", "/v1/models/{name}/versions/{number}/download"): "-o model.zip",
 }
 QUERIES: dict[tuple[str, str], str] = {
     ("get", "/v1/records"): "?limit=20",

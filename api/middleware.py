@@ -37,15 +37,16 @@ class LocalClientsOnly:
 class BodyLimit:
     """Refuses a body that says it is too large before it is sent, and one that turns out so."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_bytes: int, imports: tuple[str, int] = ("", 0)) -> None:
         self._app, self._max_bytes = app, max_bytes
+        self._import_path, self._max_import_bytes = imports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        limit, detail = self._limit(headers.get(b"content-type", b""))
+        limit, detail = self._limit(headers.get(b"content-type", b""), scope["path"])
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             answer = problem_response(TooLarge(detail).problem(), headers={"Connection": "close"})
@@ -63,11 +64,13 @@ class BodyLimit:
 
         await self._app(scope, counted, send)
 
-    def _limit(self, content_type: bytes) -> tuple[int, str]:
+    def _limit(self, content_type: bytes, path: str) -> tuple[int, str]:
         """Files go to disk as they come; any other body is held in memory whole."""
         if content_type.strip().lower().startswith(b"multipart/"):
-            named = f"{self._max_bytes:,} bytes (ECTOPY_MAX_UPLOAD_BYTES)"
-            return self._max_bytes, f"a request may have at most {named}"
+            limit, setting = self._max_bytes, "ECTOPY_MAX_UPLOAD_BYTES"
+            if path == self._import_path:
+                limit, setting = self._max_import_bytes, "ECTOPY_MAX_IMPORT_BYTES"
+            return limit, f"a request may have at most {limit:,} bytes ({setting})"
         limit = min(self._max_bytes, MAX_BODY_IN_MEMORY)
         return limit, f"a request without files may have at most {limit:,} bytes"
 

@@ -72,7 +72,7 @@ def received(form: RecordForm, workspace: Path) -> Upload:
     sources, digests = [], []
     for number, part in enumerate(form.files):
         source = SourceFile(part.filename or f"file-{number}", incoming / str(number))
-        digests.append((source.plain_name, _copied(part.file, source.path)))
+        digests.append((source.plain_name, copied(part.file, source.path)))
         sources.append(source)
     leads = tuple(part.strip() for part in form.leads.split(",")) if form.leads else None
     return Upload(
@@ -99,7 +99,8 @@ def _check(form: RecordForm) -> None:
         raise UnusableInput("sampling_rate_hz must be a finite number")
 
 
-def _copied(part: BinaryIO, target: Path) -> str:
+def copied(part: BinaryIO, target: Path) -> str:
+    """Copies a part to a file; the sha256 of what it has."""
     digest = hashlib.sha256()
     with target.open("wb") as file:
         while chunk := part.read(COPY_BYTES):

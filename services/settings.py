@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     )
 
     max_upload_bytes: int = Field(1024 * MEBIBYTE, gt=0, description="largest request body")
+    max_import_bytes: int = Field(
+        4096 * MEBIBYTE, gt=0, description="largest request body that brings in a model"
+    )
     max_record_values: int = Field(
         500_000_000, gt=0, description="most samples times leads that a record may have"
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -17,13 +19,17 @@ from services.db.session import SessionFactory
 from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import EcgRecord
 from services.errors import UnusableInput
+from services.imports.runner import ImportRunner
 from services.jobs import lifecycle
-from services.jobs.execution import execute
+from services.jobs.dispatch import IMPORT_MODEL, RUN_PREDICTION
+from services.jobs.execution import Runner, execute
 from services.jobs.row import JobRow
+from services.models.interface import Importer
 from services.models.results import BeatResult
 from services.predictions.runner import PredictionRunner
 from services.registry import service as registry
 from services.registry.row import ModelVersionRow
+from services.registry.service import CARD, WEIGHTS
 from services.storage.base import Store
 from services.training.progress import Progress
 
@@ -102,6 +108,15 @@ class FakePredictors:
         return self._predictor
 
 
+def fake_import(file: Path, *, into: Path, name: str | None) -> dict[str, Any]:
+    """Takes any file for weights."""
+    card = {"name": name or "fake-risk", "task": "afib-5y", "family": "deepecg", "synthetic": True}
+    into.mkdir()
+    (into / WEIGHTS).write_bytes(file.read_bytes())
+    (into / CARD).write_text(json.dumps(card))
+    return card
+
+
 class ListDispatcher:
     """A queue that is a list; `away` is a broker that does not answer."""
 
@@ -138,9 +153,15 @@ class Recorded:
 class EagerDispatcher:
     """A queue whose worker is a thread of this process, with the fake predictor."""
 
-    def __init__(self, sessions: SessionFactory, store: Store) -> None:
+    def __init__(
+        self, sessions: SessionFactory, store: Store, importer: Importer | None = None
+    ) -> None:
         self._sessions = sessions
-        self._runner = PredictionRunner(sessions, store, FakePredictors(FakePredictor()))
+        importers = {"afib-5y": importer or fake_import}
+        self._runners: dict[str, Runner] = {
+            RUN_PREDICTION: PredictionRunner(sessions, store, FakePredictors(FakePredictor())),
+            IMPORT_MODEL: ImportRunner(sessions, store, importers, tempfile.TemporaryDirectory),
+        }
         self._threads: list[threading.Thread] = []
 
     def send(self, job: JobRow) -> bool:
@@ -160,4 +181,4 @@ class EagerDispatcher:
         with self._sessions.begin() as session:
             claim = lifecycle.claim(session, job_id, worker="eager", lease_s=60)
         if claim is not None:
-            execute(self._sessions, claim, self._runner, threading.Event())
+            execute(self._sessions, claim, self._runners[claim.kind], threading.Event())

@@ -13,7 +13,7 @@ from services.jobs.dispatch import celery_app
 from services.settings import Settings
 from worker.heartbeat import Heartbeat
 from worker.runtime import runtime
-from worker.tasks import predictions
+from worker.tasks import imports, predictions
 from worker.upkeep import Upkeep
 from worker.warm_up import log, warm_up
 
@@ -24,6 +24,7 @@ def create() -> Celery:
     """The app with every task that the API may send."""
     made = celery_app(Settings().broker)
     predictions.register(made)
+    imports.register(made)
     return made
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from services import clock, ids
 from services.access import idempotency
 from services.errors import EctopyError
+from services.imports import service as imports
 from services.jobs import dispatch, lifecycle, presence
 from services.records import service as records
 from services.storage.factory import forget_old_workspaces, trimmed_cache
@@ -87,6 +88,9 @@ class Upkeep(threading.Thread):
             presence.forget_dead(session)
             oldest = ids.id_at("rec", time.time() - ORPHAN_AGE_S)
             orphans = records.orphan_files(session, self._runtime.store, before_id=oldest)
+            oldest = ids.id_at("imp", time.time() - ORPHAN_AGE_S)
+            for import_id in imports.remove_orphans(session, self._runtime.store, before_id=oldest):
+                log.warning("upkeep.orphan_removed", import_id=import_id)
         for record_id in orphans:
             log.warning("upkeep.orphan_removed", record_id=record_id)
             records.discard_files(self._runtime.store, record_id)

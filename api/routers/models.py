@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from starlette.responses import StreamingResponse
 
 from api.answers import json_answer
 from api.dependencies import ReadSession, State
@@ -12,6 +13,7 @@ from api.pagination import Paging, listing, split
 from api.schemas.models import ModelList, ModelOut, ModelVersionList, ModelVersionOut
 from api.schemas.problems import problems
 from services.registry import service as registry
+from services.registry.files import archive, version_files
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -49,6 +51,23 @@ def get_version(name: str, number: Number, session: ReadSession) -> Response:
     promoted = registry.model(session, name).promoted_version
     row = registry.version(session, name, number)
     return json_answer(ModelVersionOut.of(row, promoted).model_dump())
+
+
+@router.get(
+    "/{name}/versions/{number}/download",
+    responses=problems(404, beside={200: {"content": {"application/zip": {}}}}),
+    response_class=StreamingResponse,
+    summary="Weights (safetensors) and card as one archive",
+)
+def download(name: str, number: Number, state: State) -> StreamingResponse:
+    with state.sessions() as session:
+        row = registry.version(session, name, number)
+    found = version_files(state.store, row.location, row.sha256)
+    folder = f"{row.name}-{row.version}"
+    headers = {"Content-Disposition": f'attachment; filename="{folder}.zip"'}
+    return StreamingResponse(
+        archive(found, folder=folder), media_type="application/zip", headers=headers
+    )
 
 
 @router.post(

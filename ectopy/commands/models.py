@@ -11,9 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from services.errors import NotFound
+from services.models.deepecg.spec import HUB_FILE, HUB_REPOSITORY
 from services.registry.service import CARD, shipped_folders
+from services.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The models that come with Ectopy.")
+app = typer.Typer(
+    no_args_is_help=True, help="Models: those that come with Ectopy, and others to bring in."
+)
 
 
 @app.command(name="list")
@@ -30,6 +34,35 @@ def list_models() -> None:
 def show(name: Annotated[str, typer.Argument(help="as `ectopy models list` prints it")]) -> None:
     """A model's card: data, protocol, figures, limits."""
     typer.echo(json.dumps(json.loads((model_folder(name) / CARD).read_text()), indent=2))
+
+
+@app.command(name="import")
+def import_model(
+    file: Annotated[
+        Path, typer.Argument(help="wcr_afib_5y.pt or base_ssl.pt", exists=True, dir_okay=False)
+    ],
+    name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
+    task: Annotated[str, typer.Option(help="of the model")] = "afib-5y",
+) -> None:
+    """Bring a published checkpoint in; nothing in it is executed. Database and store as set."""
+    from ectopy.commands.importing import import_file
+
+    for line in import_file(Settings(), file, name=name, task=task):
+        typer.echo(line)
+
+
+@app.command()
+def fetch(
+    repository: Annotated[str, typer.Option(help="on the Hugging Face hub")] = HUB_REPOSITORY,
+    file: Annotated[str, typer.Option(help="of that repository")] = HUB_FILE,
+    name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
+) -> None:
+    """Download a gated checkpoint with your own token (HF_TOKEN, or `hf auth login`); import it."""
+    from ectopy.commands.fetching import fetched
+    from ectopy.commands.importing import import_file
+
+    for line in import_file(Settings(), fetched(repository, file), name=name, task="afib-5y"):
+        typer.echo(line)
 
 
 def model_folder(name: str) -> Path:

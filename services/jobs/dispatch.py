@@ -25,7 +25,8 @@ BATCH_QUEUE = "batch"
 QUEUES = (PREDICT_QUEUE, BATCH_QUEUE)
 
 RUN_PREDICTION = "predictions.run"
-TASK_NAMES = (RUN_PREDICTION,)
+IMPORT_MODEL = "models.import"
+TASK_NAMES = (RUN_PREDICTION, IMPORT_MODEL)
 
 # a paused broker must not hold a client's request: give up soon, upkeep sends again
 SOCKET_TIMEOUT_S = 2.0

@@ -71,7 +71,8 @@ def test_a_version_is_promoted_and_taken_back(api: TestClient) -> None:
         ("get", f"{BASE}/versions/one", 422),
         ("post", f"{BASE}/versions/9/promote", 404),
         ("post", "/v1/models/nobody/rollback", 404),
-        ("get", f"{BASE}/versions/1/download", 404),
+        ("get", f"{BASE}/versions/1/download", 503),  # a fake has no files
+        ("get", f"{BASE}/versions/9/download", 404),
     ],
 )
 def test_what_is_not_there_is_a_problem(

@@ -17,7 +17,7 @@ from api import examples
 from api.main import create_app
 from services.db.session import SessionFactory
 from services.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, forget_model
 from tests.factories import ended, predict, upload
 from tests.fakes import EagerDispatcher
 from tests.processes import served
@@ -47,6 +47,8 @@ PROMISED = {
     "get /v1/models/{}/versions/{}",
     "post /v1/models/{}/versions/{}/promote",
     "post /v1/models/{}/rollback",
+    "post /v1/models/import",
+    "get /v1/models/{}/versions/{}/download",
     "get /healthz",
     "get /readyz",
     "get /metrics",
@@ -112,6 +114,8 @@ def service(settings: Settings, sessions: SessionFactory) -> Iterator[str]:
     with served(app) as url:
         yield url
     dispatcher.wait()
+    with sessions.begin() as session:
+        forget_model(session, "fake-risk")
 
 
 OTHERWISE = {
@@ -133,8 +137,18 @@ def ids_for(client: httpx.Client, method: str, path: str) -> tuple[str, str]:
     return record, prediction
 
 
+def imported(client: httpx.Client, checkpoint: Path) -> str:
+    """An import; it goes on after this answer."""
+    parts = {"file": (checkpoint.name, checkpoint.read_bytes())}
+    answer = client.post("/v1/models/import", files=parts, headers={"Prefer": "wait=0"})
+    found: str = answer.json()["id"]
+    return found
+
+
 @pytest.mark.usefixtures("fake_model")
 def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "wcr_afib_5y.pt"
+    checkpoint.write_bytes(b"weights")
     with httpx.Client(base_url=service, trust_env=False, timeout=60) as client:
         document = client.get("/openapi.json").json()
         for method, path, operation in operations(document):
@@ -146,8 +160,11 @@ def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> No
             text = command[1].replace(examples.BASE_URL, service)
             text = text.replace(examples.RECORD_ID, record)
             text = text.replace(examples.PREDICTION_ID, prediction)
+            if "import" in path:
+                text = text.replace("@wcr_afib_5y.pt", f"@{checkpoint}")
+                text = text.replace(examples.IMPORT_ID, imported(client, checkpoint))
             arguments = [
-                str(tmp_path / one) if one == "annotations.zip" else one
+                str(tmp_path / one) if one in ("annotations.zip", "model.zip") else one
                 for one in shlex.split(text)
             ]
             done = subprocess.run(

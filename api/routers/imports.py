@@ -1,0 +1,82 @@
+"""Imports: bring a published checkpoint in, and see what became of it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, File, Form, Header, Response, UploadFile
+from sse_starlette import EventSourceResponse
+from starlette.concurrency import run_in_threadpool
+
+from api.answers import json_answer
+from api.dependencies import Idempotent, ReadSession, State
+from api.import_requests import answer, of_upload
+from api.routers.predictions import WaitS
+from api.schemas.imports import ModelImportOut, import_json
+from api.schemas.models import ModelVersionOut
+from api.schemas.predictions import TaskName
+from api.schemas.problems import problems
+from api.sse import job_events, last_event_id
+from services.imports import service as imports
+
+PATH = "/v1/models/import"
+
+router = APIRouter(tags=["models"])
+
+
+@router.post(
+    PATH,
+    status_code=201,
+    response_model=ModelVersionOut,
+    responses=problems(
+        400,
+        409,
+        413,
+        beside={
+            200: {"model": ModelVersionOut, "description": "the same weights are there already"},
+            202: {"model": ModelImportOut, "description": "goes on; `Location` says where to look"},
+        },
+    ),
+    summary="Bring in a published checkpoint; nothing in it is executed",
+)
+async def import_model(
+    file: Annotated[list[UploadFile], File(description="wcr_afib_5y.pt, or base_ssl.pt")],
+    state: State,
+    idempotent: Idempotent,
+    wait_s: WaitS,
+    name: Annotated[
+        str | None, Form(max_length=100, description="of the model; by default the file's usual")
+    ] = None,
+    task: Annotated[TaskName, Form(description="of the model")] = "afib-5y",
+) -> Response:
+    """Waits for the worker, up to 60 s by default: 201 with the version, or the file's problem."""
+    row = await run_in_threadpool(
+        of_upload, state, file, task=task, name=name or None, idempotent=idempotent
+    )
+    return await answer(state, row, state.settings.wait_default_s if wait_s is None else wait_s)
+
+
+@router.get(
+    "/v1/models/imports/{import_id}",
+    response_model=ModelImportOut,
+    responses=problems(404),
+    summary="Get an import",
+)
+def get_import(import_id: str, session: ReadSession) -> Response:
+    return json_answer(import_json(imports.get(session, import_id)))
+
+
+@router.get(
+    "/v1/models/imports/{import_id}/events",
+    response_class=EventSourceResponse,
+    responses=problems(400, 404),
+    summary="What happens to an import, as Server-Sent Events",
+)
+def get_import_events(
+    import_id: str,
+    state: State,
+    last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
+) -> EventSourceResponse:
+    with state.sessions() as session:
+        job_id = imports.get(session, import_id).job_id
+    return job_events(state, job_id, after=last_event_id(last_seen))

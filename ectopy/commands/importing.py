@@ -1,0 +1,62 @@
+"""`ectopy models import`: the same import as over HTTP, on this machine and without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from services.db.session import engine_for, session_factory
+from services.errors import StateConflict
+from services.imports import service
+from services.imports.runner import made_in_store
+from services.registry.files import discard_version, stored_location
+from services.registry.row import ModelVersionRow
+from services.registry.service import model, predicts
+from services.settings import Settings
+from services.storage.factory import store_for, workspace
+
+
+def import_file(settings: Settings, file: Path, *, name: str | None, task: str) -> list[str]:
+    """Lines that say what the file became; nothing stays in the store of one that is refused."""
+    from services.models.families import IMPORTERS
+
+    engine = engine_for(settings.database)
+    sessions, store = session_factory(engine), store_for(settings)
+    import_id = service.new_import_id()
+    try:
+        with sessions() as session:
+            service.require_importable(session, task=task, name=name, file_count=1)
+        with workspace(settings) as folder:
+            made = made_in_store(
+                IMPORTERS[task],
+                store,
+                file,
+                name=name,
+                into=Path(folder) / "model",
+                import_id=import_id,
+            )
+        with sessions.begin() as session:
+            known = service.known_version(session, made.card["name"], made.sha256)
+            if known is not None:
+                raise StateConflict(f"{known.name}@{known.version} has the same weights already")
+            version = service.register(session, made)
+            promoted = model(session, version.name).promoted_version
+            return _lines(version, answers=promoted == version.version)
+    except BaseException:
+        discard_version(store, stored_location(import_id))
+        raise
+    finally:
+        engine.dispose()
+
+
+def _lines(version: ModelVersionRow, *, answers: bool) -> list[str]:
+    reference = f"{version.name}@{version.version}"
+    lines = [f"imported {reference}", f"sha256   {version.sha256}"]
+    if version.synthetic:
+        lines.append("synthetic: these weights have learned nothing; nothing they give is a risk")
+    if not predicts(version):
+        lines.append("it has no head and gives no prediction: a fine-tune may start from it")
+    elif answers:
+        lines.append(f"it answers for {version.card['task']} when no model is named")
+    else:
+        lines.append(f"name it as {reference}, or promote it, to have it answer")
+    return lines

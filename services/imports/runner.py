@@ -1,0 +1,72 @@
+"""The long work of an import: a published file becomes a model folder in the store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from services.db.session import SessionFactory
+from services.errors import Unavailable
+from services.imports import files, service
+from services.imports.service import ImportedModel
+from services.jobs.execution import JobProgress
+from services.jobs.lifecycle import JobClaim
+from services.models.interface import Importer
+from services.registry.files import put_version, stored_location
+from services.registry.service import WEIGHTS, sha256_of
+from services.storage.base import Store
+
+Workspace = Callable[[], tempfile.TemporaryDirectory[str]]
+
+
+class ImportRunner:
+    """Implements services.jobs.execution.Runner."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        store: Store,
+        importers: dict[str, Importer],
+        workspace: Workspace,
+    ) -> None:
+        self._sessions, self._store = sessions, store
+        self._importers, self._workspace = importers, workspace
+
+    def run(self, claim: JobClaim, progress: JobProgress) -> ImportedModel:
+        with self._sessions() as session:
+            row = service.get(session, claim.resource_id)
+        if row.task not in self._importers:
+            raise Unavailable(f"this worker does not know how to import for the task {row.task}")
+        with self._workspace() as folder:
+            names = [file["name"] for file in row.files]
+            incoming = Path(folder) / "incoming"
+            incoming.mkdir()
+            (file,) = files.brought(self._store, row.id, names, incoming)
+            progress.advance(0.1, stage="reading")
+            return made_in_store(
+                self._importers[row.task],
+                self._store,
+                file,
+                name=row.name,
+                into=Path(folder) / "model",
+                import_id=row.id,
+            )
+
+    def store(self, session: Session, claim: JobClaim, outcome: ImportedModel) -> None:
+        row = service.get(session, claim.resource_id)
+        version = service.known_version(session, outcome.card["name"], outcome.sha256)
+        version = version or service.register(session, outcome)
+        row.model_name, row.model_version = version.name, version.version
+
+
+def made_in_store(
+    importer: Importer, store: Store, file: Path, *, name: str | None, into: Path, import_id: str
+) -> ImportedModel:
+    """Reads the file, and keeps what it became in the store. What fails leaves nothing there."""
+    card = importer(file, into=into, name=name)
+    made = ImportedModel(card, sha256_of(into / WEIGHTS), stored_location(import_id))
+    put_version(store, made.location, into)
+    return made

@@ -1,0 +1,153 @@
+"""Rules of imports: what may be brought in under which name, and which version it becomes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from services import clock, ids
+from services.errors import NotFound, StateConflict, UnusableInput
+from services.imports import files, repository
+from services.imports.files import IncomingFile
+from services.imports.row import ModelImportRow
+from services.jobs import dispatch, lifecycle
+from services.models.catalog import TASKS
+from services.registry import repository as models
+from services.registry import service as registry
+from services.registry.files import PREFIX as MODELS
+from services.registry.files import discard_version, stored_location
+from services.registry.row import ModelVersionRow
+from services.storage.base import Store
+
+IMPORTABLE = ("afib-5y",)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NO_PREDICTOR = (
+    "the published ECGBERT checkpoint is pre-trained only: it has no output for beat labels, so it "
+    "cannot answer as a model; `ectopy ecgbert import-checkpoint` reads it as a start for training"
+)
+
+
+@dataclass(frozen=True)
+class ImportedModel:
+    """A model folder that is in the store, not yet in the registry."""
+
+    card: dict[str, Any]
+    sha256: str
+    location: str
+
+
+def new_import_id() -> str:
+    return ids.new_id("imp")
+
+
+def require_importable(session: Session, *, task: str, name: str | None, file_count: int) -> None:
+    """Raises UnusableInput or StateConflict before any work is spent."""
+    if task not in TASKS:
+        raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
+    if task not in IMPORTABLE:
+        raise UnusableInput(_NO_PREDICTOR)
+    if file_count != 1:
+        raise UnusableInput(
+            f"{file_count} files were sent; one is expected: wcr_afib_5y.pt or base_ssl.pt"
+        )
+    if name is not None:
+        _require_name(session, name, task)
+
+
+def create(
+    session: Session,
+    incoming: Sequence[IncomingFile],
+    *,
+    task: str,
+    name: str | None,
+    import_id: str,
+) -> ModelImportRow:
+    """A queued import of files that are in the store."""
+    job = lifecycle.create(
+        session, kind=dispatch.IMPORT_MODEL, queue=dispatch.BATCH_QUEUE, resource_id=import_id
+    )
+    row = ModelImportRow(
+        id=import_id,
+        job_id=job.id,
+        job=job,
+        task=task,
+        name=name,
+        files=[file.described() for file in incoming],
+        created_at=clock.now(),
+    )
+    session.add(row)
+    session.flush()
+    return row
+
+
+def find(session: Session, import_id: str) -> ModelImportRow | None:
+    return repository.by_id(session, import_id)
+
+
+def get(session: Session, import_id: str) -> ModelImportRow:
+    row = find(session, import_id)
+    if row is None:
+        raise NotFound(f"there is no import {import_id}")
+    return row
+
+
+def known_version(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
+    """The version of this name with the same weights, if they were imported before."""
+    return models.version_with_weights(session, name, sha256)
+
+
+def register(session: Session, made: ImportedModel) -> ModelVersionRow:
+    """The version of the registry; it answers at once where nothing else does and it may."""
+    name, task = made.card["name"], made.card["task"]
+    models.one_registration_at_a_time(session)
+    _require_name(session, name, task)
+    version = registry.add_version(
+        session,
+        card=made.card,
+        sha256=made.sha256,
+        location=made.location,
+        synthetic=bool(made.card.get("synthetic", False)),
+    )
+    registry.promote_first(session, version)
+    return version
+
+
+def discard_if_ended(session: Session, store: Store, import_id: str) -> None:
+    """Removes the files that came, once they are no longer needed; all files, if it failed."""
+    row = find(session, import_id)
+    if row is None or row.job.finished_at is None:
+        return
+    files.discard(store, import_id)
+    if stored_location(import_id) not in repository.locations(session):
+        discard_version(store, stored_location(import_id))
+
+
+def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[str]:
+    """Files that a crash left behind: of imports that ended, and of models without a version."""
+    waiting = {name for name in store.folders(files.PREFIX) if name < before_id}
+    left = sorted(waiting - repository.unfinished(session, waiting)) if waiting else []
+    for import_id in left:
+        files.discard(store, import_id)
+    kept = {name for name in store.folders(MODELS) if name < before_id}
+    unnamed = kept - repository.unfinished(session, kept) if kept else set()
+    known = repository.locations(session) if unnamed else set()
+    for import_id in sorted(unnamed):
+        if stored_location(import_id) not in known:
+            store.delete_all(f"{MODELS}{import_id}/")
+            left.append(import_id)
+    return left
+
+
+def _require_name(session: Session, name: str, task: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UnusableInput(
+            f"name {name[:120]!r}: 1 to 100 letters, digits, dots, dashes or underscores, "
+            "the first a letter or digit"
+        )
+    existing = models.model(session, name)
+    if existing is not None and existing.task != task:
+        raise StateConflict(f"model {name} is for the task {existing.task}, not for {task}")

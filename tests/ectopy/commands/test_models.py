@@ -1,0 +1,126 @@
+"""`ectopy models import` and `fetch`: into the database and store that the settings name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ectopy.cli import app
+from services.db.session import SessionFactory
+from services.errors import EctopyError, MalformedInput, StateConflict, Unavailable, UnusableInput
+from services.models import families
+from services.models.deepecg.importing import import_public
+from services.registry import service as registry
+from services.settings import Settings
+from tests.conftest import forget_model
+from tests.services.models.deepecg.small import SMALL, classifier_tensors, saved, small_network
+from tests.services.models.deepecg.test_family import trained_tensors
+
+
+@pytest.fixture(autouse=True)
+def small(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], sessions: SessionFactory
+) -> Iterator[None]:
+    """Small networks, and the test's own database and folder."""
+    for name, value in environment.items():
+        if name.startswith("ECTOPY_") and value:
+            monkeypatch.setenv(name, value)
+    importers = {"afib-5y": partial(import_public, config=SMALL)}
+    monkeypatch.setattr(families, "IMPORTERS", importers)
+    yield
+    with sessions.begin() as session:
+        for name in ("deepecg-afib-5y", "ours"):
+            forget_model(session, name)
+
+
+def run(*arguments: object) -> str:
+    """What the command prints; its deliberate errors are raised."""
+    done = CliRunner().invoke(app, ["models", *map(str, arguments)])
+    if isinstance(done.exception, EctopyError):
+        raise done.exception
+    return done.output
+
+
+def stored(settings: Settings) -> list[str]:
+    return sorted(path.name for path in settings.store_dir.rglob("*") if path.is_file())
+
+
+def test_a_file_becomes_the_model_that_answers(
+    tmp_path: Path, sessions: SessionFactory, settings: Settings
+) -> None:
+    file = saved(tmp_path / "wcr_afib_5y.pt", trained_tensors())
+    told = run("import", file)
+    assert "imported deepecg-afib-5y@1" in told
+    assert "it answers for afib-5y" in told
+    with sessions() as session:
+        assert registry.resolve(session, "afib-5y", None).location.startswith("store:models/imp_")
+    assert stored(settings) == ["card.json", "weights.safetensors"]
+    with pytest.raises(StateConflict, match="same weights already"):
+        run("import", file)
+    assert stored(settings) == ["card.json", "weights.safetensors"]
+
+
+def test_made_up_weights_are_said_to_be(tmp_path: Path) -> None:
+    told = run(
+        "import", saved(tmp_path / "f.pt", classifier_tensors(small_network())), "--name", "ours"
+    )
+    assert "imported ours@1" in told
+    assert "synthetic" in told
+    assert "name it as ours@1" in told
+
+
+def test_what_is_refused_leaves_nothing(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "x.pt").write_bytes(b"nothing")
+    with pytest.raises(MalformedInput, match=r"x\.pt"):
+        run("import", tmp_path / "x.pt")
+    with pytest.raises(UnusableInput, match="beat labels"):
+        run("import", tmp_path / "x.pt", "--task", "beats")
+    assert stored(settings) == []
+
+
+def test_without_the_hubs_library_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(Unavailable, match=r"pip install 'ectopy\[fetch\]'.*ectopy models import"):
+        run("fetch")
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        ("LocalEntryNotFoundError", "cannot be reached from here.*ectopy models import"),
+        ("ConnectionError", "the download failed"),
+    ],
+)
+def test_without_a_network_it_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, failure: str, says: str
+) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    from huggingface_hub import errors
+
+    error = getattr(errors, failure, ConnectionError)
+
+    def away(**_: object) -> str:
+        raise error("away")
+
+    monkeypatch.setattr(hub, "hf_hub_download", away)
+    with pytest.raises(Unavailable, match=says):
+        run("fetch")
+
+
+def test_a_fetched_file_is_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    file = saved(tmp_path / "wcr_afib_5y.pt", trained_tensors())
+    asked: list[dict[str, object]] = []
+
+    def download(**what: object) -> str:
+        asked.append(what)
+        return str(file)
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    assert "imported deepecg-afib-5y@1" in run("fetch")
+    assert asked == [{"repo_id": "heartwise/wcr_afib_5y", "filename": "wcr_afib_5y.pt"}]
