@@ -24,6 +24,7 @@ from services.models.ecgbert.inference import beat_logits
 from services.models.ecgbert.model_folder import write_model_folder
 from services.models.ecgbert.network import BeatNetwork
 from services.models.ecgbert.scoring import Scores, scores
+from services.models.ecgbert.synthetic import Maker, ectopic, fibrillating, made_rhythms
 from services.models.ecgbert.training import Recipe, Source, trained_network
 from services.models.ecgbert.training_set import (
     LabelledShapes,
@@ -138,9 +139,16 @@ def fitted_model(
 ) -> tuple[BeatNetwork, Clusters]:
     """Clusters and a network fitted to these records and no others."""
     clusters = fitted_clusters([each.annotated for each in data], seed=seed)
-    sources = [Source(beats.inputs(clusters), beats.label) for each in data for beats in each.both]
+    makers = [maker for wanted, maker in _makers(recipe) if wanted]
+    made = made_rhythms([each.annotated for each in data], makers, seed=seed)
+    real = [beats for each in data for beats in each.both]
+    sources = [Source(beats.inputs(clusters), beats.label) for beats in (*real, *made)]
     inner = _Cancellable(progress)
     return trained_network(sources, recipe, seed=seed, progress=inner), clusters
+
+
+def _makers(recipe: Recipe) -> tuple[tuple[bool, Maker], ...]:
+    return (recipe.made_fibrillation, fibrillating), (recipe.made_ectopy, ectopic)
 
 
 def validation_scores(

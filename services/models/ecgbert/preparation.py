@@ -117,6 +117,7 @@ def from_shapes(
     usable &= unit[:, 0] > SMALLEST_HEIGHT_MV
     windows = np.where(usable[..., None], shapes.windows / unit, 0.0).astype(np.float32)
     ordinary = ordinary / unit
+    windows = reference_beat.aligned(windows, ordinary)
     points = np.nan_to_num(shapes.points / unit[:, :, None])
     words = [words_of_beats(clusters.tokens(lead, shapes.kind), shapes.waves) for lead in points]
     return BeatInputs(

@@ -11,6 +11,12 @@ SHORTEST_RR_S = 0.1
 LONGEST_RR_S = 4.0
 NEAR_BEATS = 5  # on either side: the running median of 11 intervals
 FAR_BEATS = 25  # on either side: 51 intervals, most of a minute
+# runs of early beats move medians, and the slower intervals remain the sinus rhythm's
+AROUND_BEATS = 60  # on either side; every third interval is enough
+AROUND_STEP = 3
+QUARTILES = (0.25, 0.75)
+SLOWEST = 0.9
+SLOW_AROUND = 0.8
 
 # names of the columns, in order; all are natural logarithms, so a ratio is a difference
 RHYTHM_FEATURES = (
@@ -18,6 +24,7 @@ RHYTHM_FEATURES = (
     "pre_to_near", "post_to_near", "pre_to_far", "post_to_far", "pre_to_record", "post_to_record",
     "pre_pre_to_far", "post_post_to_far", "pre_to_post", "pre_to_pre_pre", "post_to_post_post",
     "near", "far", "record", "irregularity",
+    "pre_to_slow", "pre_to_slowest", "record_spread", "pre_to_slow_around", "spread_around",
 )  # fmt: skip
 ABSOLUTE_FEATURES = tuple(
     RHYTHM_FEATURES.index(name)
@@ -44,7 +51,7 @@ def running_median(values: NDArray[np.float64], *, beside: int) -> NDArray[np.fl
 
 
 def rhythm_features(r_peaks: IntArray, *, sampling_rate_hz: float) -> FloatArray:
-    """RHYTHM_FEATURES of each beat, (n_beats, 19) float32, natural logarithms of seconds or ratios.
+    """RHYTHM_FEATURES of each beat, (n_beats, 24) float32, natural logarithms of seconds or ratios.
 
     r_peaks: (n_beats,) ascending sample indices. Sources: de Chazal 2004 for intervals against
     local and record means (medians here, which ectopic beats do not move); search for the rest.
@@ -63,9 +70,20 @@ def rhythm_features(r_peaks: IntArray, *, sampling_rate_hz: float) -> FloatArray
         pre, post, pre_pre, post_post,
         pre - near, post - near, pre - far, post - far, pre - record, post - record,
         pre_pre - far, post_post - far, pre - post, pre - pre_pre, post - post_post,
-        near, far, record, irregularity,
+        near, far, record, irregularity, *_against_slow(pre),
     )  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _against_slow(pre: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+    """The last five features, each (n_beats,): against quantiles of the record and of 2 minutes."""
+    low, slow, slowest = np.quantile(pre, (*QUARTILES, SLOWEST))
+    padded = np.pad(pre, AROUND_BEATS, mode="edge")
+    width = 2 * AROUND_BEATS + 1
+    around = np.lib.stride_tricks.sliding_window_view(padded, width)[:, ::AROUND_STEP]
+    low_around, high_around, slow_around = np.quantile(around, (*QUARTILES, SLOW_AROUND), axis=1)
+    spread = np.full_like(pre, slow - low)
+    return pre - slow, pre - slowest, spread, pre - slow_around, high_around - low_around
 
 
 def in_step(

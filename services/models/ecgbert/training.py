@@ -28,6 +28,7 @@ class Recipe:
     balance: a beat is drawn with a chance in proportion to (beats of its class in its record) to
     the power of minus this: 0 draws beats alike, 1 draws records and classes alike.
     class_weight: multiplies that chance, in the order N S V F Q.
+    made_fibrillation, made_ectopy: whether beats of `synthetic` are added to the training beats.
     """
 
     network: NetworkConfig = field(default_factory=NetworkConfig)
@@ -37,6 +38,8 @@ class Recipe:
     balance: float = 0.5
     class_weight: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.5)
     label_smoothing: float = 0.0
+    made_fibrillation: bool = True
+    made_ectopy: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from services.models.ecgbert.network import POSITIONS, BeatNetwork, NetworkConfig
+from services.models.ecgbert.network import POSITIONS, BeatNetwork, NetworkConfig, attention
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
 from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 from tests.services.models.ecgbert.tiny import TINY, tiny_network
@@ -28,9 +28,26 @@ def test_a_beat_has_one_row_of_logits_whatever_its_leads(leads: int) -> None:
     assert tiny_network()(*batch(leads=leads)).shape == (3, 5)
 
 
-def test_a_window_is_cls_then_each_leads_waves_and_sep() -> None:
-    assert tiny_network().embedded(*batch(leads=2)).shape == (3, 13, 8)
+@pytest.mark.parametrize(("fused", "positions"), [(True, 7), (False, 13)])
+def test_a_window_is_cls_then_the_waves_and_sep(fused: bool, positions: int) -> None:
+    network = tiny_network(replace(TINY, fused_leads=fused))
+    assert network.embedded(*batch(leads=2)).shape == (3, positions, 8)
+    assert network(*batch(leads=2)).shape == (3, 5)
     assert POSITIONS == 13
+
+
+@pytest.mark.parametrize("positions", [5, 9])
+def test_attention_is_the_librarys(positions: int) -> None:
+    qkv = torch.randn((3, positions, 3, 2, 4), generator=torch.Generator().manual_seed(0))
+    q, k, v = qkv.permute(2, 0, 3, 1, 4)
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    assert torch.allclose(attention(qkv), expected, atol=1e-5)
+
+
+def test_fused_leads_may_come_in_either_order() -> None:
+    inputs = batch(leads=2)
+    swapped = [part.flip(1) if place != 3 else part for place, part in enumerate(inputs)]
+    assert torch.allclose(tiny_network()(*inputs), tiny_network()(*swapped), atol=1e-5)
 
 
 def test_beats_do_not_attend_to_one_another() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from services.models.ecgbert.reference_beat import (
+    aligned,
     correlation,
     ordinary_beat,
     qrs_height,
@@ -48,7 +49,7 @@ def test_beats_in_step_decide_where_ectopic_beats_are_more() -> None:
 
 def test_an_equal_beat_correlates_and_a_wide_one_does_not() -> None:
     found = similarity(np.stack([NARROW, WIDE]), NARROW)
-    assert found.shape == (2, 1, 12)
+    assert found.shape == (2, 1, 14)
     qrs_correlation, qrs_difference, width = 4, 5, 11
     assert np.isclose(found[0, 0, qrs_correlation], 1.0, atol=1e-3)
     assert found[1, 0, qrs_correlation] < 0
@@ -62,3 +63,32 @@ def test_height_is_from_the_lowest_to_the_highest_point() -> None:
 
 def test_a_flat_stretch_correlates_with_nothing() -> None:
     assert correlation(np.zeros(10), np.arange(10.0)) == 0
+
+
+def test_the_surroundings_tell_where_p_waves_agree_with_the_ordinary_one() -> None:
+    p_wave = beat(3.0, 0.2) * 0
+    p_wave[0, R_POINT - 26 : R_POINT - 14] = 0.2
+    flutter = 0.2 * np.sin(TIME * 0.5 + np.arange(60)[:, None])[:, None] * (TIME < -8)
+    sinus = np.repeat((NARROW + p_wave)[None], 60, axis=0)
+    found = similarity(np.concatenate([sinus, NARROW + flutter]), NARROW + p_wave)[:, 0, 12:]
+    assert found[10].min() > 0.9
+    assert found[-10].max() < 0.7
+
+
+def test_beats_marked_beside_their_peak_are_moved_onto_the_ordinary_one() -> None:
+    shifted = np.stack([np.roll(NARROW, by, axis=-1) for by in (-3, 0, 4)])
+    found = aligned(shifted, NARROW)
+    assert found[:, 0].argmax(axis=1).tolist() == [R_POINT] * 3
+
+
+def test_all_leads_of_a_beat_move_together() -> None:
+    both = np.concatenate([NARROW, -NARROW])
+    found = aligned(np.roll(both, 2, axis=-1)[None], both)
+    assert np.allclose(found[0, 0], -found[0, 1])
+    assert found[0, 0].argmax() == R_POINT
+
+
+def test_a_beat_like_nothing_ordinary_stays_where_it_is() -> None:
+    flat = np.zeros((1, 1, WINDOW_POINTS), dtype=np.float32)
+    flat[0, 0, 5] = 1.0
+    assert np.array_equal(aligned(flat, NARROW), flat)

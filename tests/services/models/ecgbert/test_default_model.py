@@ -1,0 +1,88 @@
+"""The whole making of a model, on small made records in place of MIT-BIH's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import wfdb
+
+from services.ecg.record import EcgRecord
+from services.errors import UnusableInput
+from services.models.ecgbert.augmentation import Augmentation
+from services.models.ecgbert.default_model import train_default
+from services.models.ecgbert.network import NetworkConfig
+from services.models.ecgbert.training import Recipe
+from services.models.families import FAMILIES
+from services.training.loop import FitPlan
+from services.training.progress import NoProgress
+from tests.services.models.ecgbert.tiny import made_record
+
+NAMES = ("101", "106", "108", "109")
+QUICK = Recipe(
+    network=NetworkConfig(layers=1),
+    augmentation=Augmentation(one_lead=0.2),
+    plan=FitPlan(steps=60, average_decay=0.9),
+    batch=64,
+)
+
+
+def write_record(folder: Path, name: str, *, seed: int) -> None:
+    """One made record in which every fifth beat is wide, tall and called V."""
+    record, peaks = made_record(duration_s=60.0, seed=seed)
+    signal = record.signal.copy()
+    symbols = ["N"] * len(peaks)
+    time = np.arange(-60, 61)
+    wide = 1.5 * np.exp(-0.5 * (time / 18.0) ** 2).astype(np.float32)
+    for place in range(3, len(peaks) - 1, 5):
+        signal[:, peaks[place] - 60 : peaks[place] + 61] += np.array([[1.0], [-1.0]]) * wide
+        symbols[place] = "V"
+    wfdb.wrsamp(
+        name, fs=360, units=["mV"] * 2, sig_name=["MLII", "V1"], p_signal=signal.T.astype(float),
+        fmt=["16"] * 2, write_dir=str(folder),
+    )  # fmt: skip
+    wfdb.wrann(name, "atr", peaks, symbols, fs=360, write_dir=str(folder))
+
+
+@pytest.fixture(scope="module")
+def mitdb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mitdb")
+    for seed, name in enumerate(NAMES):
+        write_record(folder, name, seed=seed)
+    return folder
+
+
+def train(mitdb: Path, out: Path, seed: int = 0) -> dict[str, object]:
+    return train_default(mitdb, out, seed=seed, progress=NoProgress(), recipe=QUICK, records=NAMES)
+
+
+def test_a_model_is_made_that_tells_wide_beats_of_an_unseen_record(
+    mitdb: Path, tmp_path: Path
+) -> None:
+    card = train(mitdb, tmp_path / "model")
+    assert card["training_records"] == list(NAMES)
+    predictor = FAMILIES["ecgbert"].load(tmp_path / "model", device="cpu")
+    write_record(tmp_path, "999", seed=99)
+    record = wfdb.rdrecord(str(tmp_path / "999"))
+
+    result = predictor.predict(
+        EcgRecord(record.p_signal.T.astype(np.float32), ("MLII", "V1"), 360.0),
+        options={},
+        progress=NoProgress(),
+    )
+    expected = np.isin(np.arange(len(result.sample)), range(3, len(result.sample) - 1, 5))
+    assert ((result.label_index == 2) == expected).mean() > 0.9
+
+
+def test_the_same_seed_makes_the_same_files(mitdb: Path, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        train(mitdb, tmp_path / name, seed=3)
+    for file in ("weights.safetensors", "clusters.npz", "card.json", "CARD.md"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_a_missing_record_is_named(mitdb: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnusableInput, match=r"207\.hea is not in the folder"):
+        train_default(mitdb, tmp_path, progress=NoProgress(), recipe=QUICK, records=(*NAMES, "207"))
+    assert not list(tmp_path.iterdir())
