@@ -28,6 +28,13 @@ def versions(session: Session, name: str) -> list[ModelVersionRow]:
     return list(session.scalars(query.order_by(ModelVersionRow.version.desc())))
 
 
+def latest_versions(session: Session, task: str, limit: int = 5) -> list[ModelVersionRow]:
+    """The versions for a task that were registered last."""
+    query = select(ModelVersionRow).join(ModelRow, ModelRow.name == ModelVersionRow.name)
+    newest = query.where(ModelRow.task == task).order_by(ModelVersionRow.created_at.desc())
+    return list(session.scalars(newest.limit(limit)))
+
+
 def version_with_weights(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
     query = select(ModelVersionRow).where(
         ModelVersionRow.name == name, ModelVersionRow.sha256 == sha256

@@ -171,7 +171,7 @@ def _model_and_number(session: Session, task: str, reference: str | None) -> tup
     if reference is None:
         found = repository.last_promoted(session, task)
         if found is None or found.promoted_version is None:
-            raise Unavailable(f"no model for {task} is installed. {HOW_TO_GET[task]}")
+            raise Unavailable(f"{_why_none_answers(session, task)}. {HOW_TO_GET[task]}")
         return found, found.promoted_version
     match = _REFERENCE.fullmatch(reference)
     if match is None:
@@ -182,6 +182,16 @@ def _model_and_number(session: Session, task: str, reference: str | None) -> tup
     if model.promoted_version is None:
         raise StateConflict(f"model {model.name} has no promoted version; name one with @version")
     return model, model.promoted_version
+
+
+def _why_none_answers(session: Session, task: str) -> str:
+    waiting = [v for v in repository.latest_versions(session, task) if predicts(v)]
+    if not waiting:
+        return f"no model for {task} is installed"
+    names = ", ".join(
+        f"{v.name}@{v.version}{' (synthetic)' if v.synthetic else ''}" for v in waiting
+    )
+    return f"no model for {task} is promoted; name one (there are: {names}), or promote it"
 
 
 def _existing(model: ModelRow | None, name: str) -> ModelRow:

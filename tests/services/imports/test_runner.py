@@ -139,7 +139,8 @@ def test_made_up_weights_wait_to_be_named_or_promoted(
 ) -> None:
     bring(drawn)
     with sessions() as session:
-        with pytest.raises(Unavailable, match=r"wcr_afib_5y\.pt"):
+        told = r"deepecg-afib-5y@1 \(synthetic\).*wcr_afib_5y\.pt"
+        with pytest.raises(Unavailable, match=told):
             registry.resolve(session, "afib-5y", None)
         assert registry.resolve(session, "afib-5y", "deepecg-afib-5y@1").synthetic
         registry.promote(session, "deepecg-afib-5y", 1)
