@@ -127,8 +127,8 @@ def reader(running_reader: Reader) -> Iterator[Reader]:
     running_reader.open()
 
 
-# for a module at a time: while Playwright runs, its event loop holds this thread, and tests of other
-# modules start loops of their own
+# for a module at a time: while Playwright runs, its event loop holds this thread, and tests of
+# other modules start loops of their own
 @pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     from playwright.sync_api import expect, sync_playwright

@@ -1,4 +1,4 @@
-"""Records for the page: beats every half second, as the fake predictor reads them, and a reference."""
+"""Records for the page, with a reference that agrees with the fake predictor but for three beats."""
 
 from __future__ import annotations
 

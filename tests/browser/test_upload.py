@@ -152,7 +152,8 @@ def renamed(files: dict[str, bytes], name: str) -> dict[str, bytes]:
 DROP = """(files) => {
   const transfer = new DataTransfer();
   for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
-  const drop = (kind) => new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true });
+  const part = { dataTransfer: transfer, bubbles: true, cancelable: true };
+  const drop = (kind) => new DragEvent(kind, part);
   document.body.dispatchEvent(drop("dragover"));
   document.body.dispatchEvent(drop("drop"));
 }"""

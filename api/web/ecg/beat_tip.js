@@ -1,4 +1,5 @@
-// What is known of the beat under the pointer, or of the chosen one: class, probability, RR.
+// What is known of a beat: beside it for the one under the pointer, in a line below the trace for the
+// chosen one, so that it hides no neighbor.
 
 import { el, fill } from "../parts/dom.js";
 import { clock } from "../parts/format.js";
@@ -11,6 +12,8 @@ export class BeatTip {
   constructor(reading) {
     this.reading = reading;
     this.element = el("div", { class: "tip", hidden: true });
+    this.line = el("div", { class: "beat-line", hidden: true });
+    for (const what of ["selected", "content"]) reading.addEventListener(what, () => this.#sayChosen());
   }
 
   hover(i) {
@@ -18,10 +21,10 @@ export class BeatTip {
     if (i < 0) this.element.hidden = true;
   }
 
-  /** Beside the beat, inside the trace; the one under the pointer goes before the chosen one. */
+  /** Beside the beat, inside the trace. */
   place(trace) {
-    const { beats, selected } = this.reading;
-    const i = this.#hovered >= 0 ? this.#hovered : selected;
+    const { beats } = this.reading;
+    const i = this.#hovered;
     const x = beats && i >= 0 ? trace.xOf(beats.time[i]) : -1;
     this.element.hidden = x < trace.width - trace.plotWidth || x > trace.width;
     if (this.element.hidden) return;
@@ -31,18 +34,27 @@ export class BeatTip {
     this.element.style.transform = `translate(${Math.max(left, 0)}px, 4px)`;
   }
 
+  #sayChosen() {
+    const { beats, selected } = this.reading;
+    this.line.hidden = !beats || selected < 0;
+    if (!this.line.hidden) fill(this.line, named(beats.classOf(selected)), rows(beats, selected));
+  }
+
   #say(i) {
     const { beats } = this.reading;
     this.#shown = i;
     this.content = beats;
-    const one = beats.classOf(i);
     fill(
       this.element,
-      el("p", { class: "tip-class" }, swatch(one), el("strong", { text: one.label }), ` ${one.name}`),
+      named(beats.classOf(i)),
       rows(beats, i),
       beats.unreadable[i] ? el("p", { class: "tip-note", text: "Signal too poor to judge here" }) : null,
     );
   }
+}
+
+function named(one) {
+  return el("p", { class: "tip-class" }, swatch(one), el("strong", { text: one.label }), ` ${one.name}`);
 }
 
 function rows(beats, i) {

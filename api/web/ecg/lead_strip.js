@@ -6,6 +6,7 @@ import { color } from "../parts/theme.js";
 import { lowerBound } from "./beats.js";
 import { drawGrid, drawPulse, GUTTER_PX, PX_A_MM } from "./paper.js";
 
+const LINE = uPlot.paths.linear();
 const BOX_MV = 0.5;
 const MOST_MV = 5;
 const OTHER_UNIT_PX = 96;
@@ -14,7 +15,7 @@ const BEAT_FROM_S = 0.2;
 const BEAT_TO_S = 0.36;
 const QRS_S = 0.06;
 const WIDEST_COLORED_S = 90;
-const DENSE_PX_A_SECOND = 14;
+const DENSE_PX_A_SECOND = 24;
 
 export class LeadStrip {
   constructor(lead, { view, reading }) {
@@ -78,15 +79,61 @@ export class LeadStrip {
         x: { time: false, auto: false, range: (_, low, high) => [low ?? 0, high ?? 1] },
         y: { auto: false, range: (_, low, high) => [low ?? 0, high ?? 1] },
       },
-      series: [{}, { stroke: () => this.#ink(), width: 1.25, points: { show: false }, pxAlign: 0 }],
-      hooks: { drawClear: [() => this.#paper()], draw: [() => this.#beats()] },
+      series: [{}, { stroke: () => this.colors.trace, width: 1.25, points: { show: false }, pxAlign: 0,
+        paths: (...given) => (this.#isDense() ? null : LINE(...given)) }],
+      hooks: { drawClear: [() => this.#paper()], draw: [() => (this.#isDense() ? this.#columns() : this.#beats())] },
     };
   }
 
-  /** Where a pixel holds many samples the line becomes an area, and black would be too heavy. */
-  #ink() {
-    const dense = this.plot.bbox.width / this.view.span_s < DENSE_PX_A_SECOND * (devicePixelRatio || 1);
-    return dense ? this.colors["trace-dense"] : this.colors.trace;
+  /** Whether a pixel holds so many samples that the line becomes an area. */
+  #isDense() {
+    return this.plot.bbox.width / this.view.span_s < DENSE_PX_A_SECOND * (devicePixelRatio || 1);
+  }
+
+  /** The area as one column a pixel, from its smallest to its largest sample: cheap to draw at any span. */
+  #columns() {
+    const context = this.plot.ctx;
+    const area = this.#area();
+    const [x, y] = this.plot.data;
+    const perMv = area.height / (area.high - area.low);
+    const row = (value) => area.top + (area.high - Math.min(Math.max(value, area.low), area.high)) * perMv;
+    const unit = Math.max(Math.round(devicePixelRatio || 1), 1);
+    const ink = this.#inkAlong();
+    let column = { at: -1, low: 0, high: 0 };
+    let before = null;
+    const put = () => column.at >= 0 && context.fillRect(column.at, column.low, unit, Math.max(column.high - column.low, unit));
+    for (let k = lowerBound(x, area.start_s); k < x.length && x[k] <= this.view.end_s; k += 1) {
+      const here = y[k] === null ? null : row(y[k]);
+      const at = area.left + Math.floor(((x[k] - area.start_s) / area.span_s) * area.width);
+      if (here !== null && at !== column.at) {
+        put();
+        context.fillStyle = ink(x[k]);
+        // from where the last one ended, so that a steep line has no gaps
+        const from = before ?? here;
+        column = { at, low: Math.min(here, from), high: Math.max(here, from) };
+      } else if (here !== null) {
+        column.low = Math.min(column.low, here);
+        column.high = Math.max(column.high, here);
+      }
+      before = here;
+    }
+    put();
+  }
+
+  /** The color at a moment; moments come in order. Further out than single beats are seen: one color. */
+  #inkAlong() {
+    const { beats } = this.reading;
+    const plain = this.colors["trace-dense"];
+    if (!beats || this.view.span_s > WIDEST_COLORED_S) return () => plain;
+    let i = beats.from(this.view.start_s - 1);
+    return (moment) => {
+      while (i + 1 < beats.length && beats.time[i + 1] - QRS_S <= moment) i += 1;
+      // the beat that goes on, or the one that begins
+      for (const one of [i + 1, i])
+        if (one < beats.length && this.reading.isShown(one) && !this.reading.isNormal(one) && moment >= beats.time[one] - BEAT_FROM_S && moment <= beats.time[one] + BEAT_TO_S)
+          return this.#classColor(beats.classOf(one).color);
+      return plain;
+    };
   }
 
   #area() {
@@ -143,19 +190,31 @@ export class LeadStrip {
     context.rect(area.left, area.top, area.width, area.height);
     context.clip();
     context.lineWidth = 2.2 * (devicePixelRatio || 1);
-    context.lineJoin = "round";
-    for (let i = beats.from(area.start_s - 1); i < beats.length && beats.time[i] < this.view.end_s + 1; i += 1)
-      if (this.reading.isShown(i)) this.#colored(context, area, beats, i);
+    context.lineJoin = "bevel";
+    for (const [name, path] of this.#pathsByColor(area, beats)) {
+      context.strokeStyle = this.#classColor(name);
+      context.stroke(path);
+    }
     context.restore();
   }
 
-  #colored(context, area, beats, i) {
+  /** One path for all beats of a class that are in sight. */
+  #pathsByColor(area, beats) {
+    const paths = new Map();
+    const last_s = this.view.end_s + 1;
+    for (let i = beats.from(area.start_s - 1); i < beats.length && beats.time[i] < last_s; i += 1) {
+      if (!this.reading.isShown(i)) continue;
+      const name = beats.classOf(i).color;
+      if (!paths.has(name)) paths.set(name, new Path2D());
+      this.#addBeat(paths.get(name), area, beats, i);
+    }
+    return paths;
+  }
+
+  #addBeat(path, area, beats, i) {
     const [x, y] = this.plot.data;
-    const normal = this.reading.isNormal(i);
-    const [before, after] = normal ? [QRS_S, QRS_S] : [BEAT_FROM_S, BEAT_TO_S];
+    const [before, after] = this.reading.isNormal(i) ? [QRS_S, QRS_S] : [BEAT_FROM_S, BEAT_TO_S];
     const to = Math.min(beats.time[i] + after, (beats.time[i + 1] ?? Infinity) - QRS_S);
-    context.strokeStyle = this.#classColor(beats.classOf(i).color);
-    context.beginPath();
     let pen = "moveTo";
     for (let k = lowerBound(x, beats.time[i] - before); k < x.length && x[k] <= to; k += 1) {
       if (y[k] === null) {
@@ -163,10 +222,9 @@ export class LeadStrip {
         continue;
       }
       const px = area.left + ((x[k] - area.start_s) / area.span_s) * area.width;
-      context[pen](px, area.top + ((area.high - y[k]) / (area.high - area.low)) * area.height);
+      path[pen](px, area.top + ((area.high - y[k]) / (area.high - area.low)) * area.height);
       pen = "lineTo";
     }
-    context.stroke();
   }
 
   #classColor(name) {

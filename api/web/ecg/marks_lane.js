@@ -9,15 +9,17 @@ import { lowerBound } from "./beats.js";
 const ROOM_FOR_LETTERS_PX = 17;
 const ROOM_FOR_SHAPES_PX = 5;
 const RADIUS = 8;
+const STAMP_PX = 24;
 const SMALL_RADIUS = 3.6;
 
 export class MarksLane {
   constructor({ view, reading }) {
-    Object.assign(this, { view, reading, colors: new Map() });
+    Object.assign(this, { view, reading, colors: new Map(), stamps: new Map() });
   }
 
   repaint() {
     this.colors.clear();
+    this.stamps.clear();
   }
 
   drawModel(context, width, height) {
@@ -80,11 +82,8 @@ export class MarksLane {
   }
 
   #chip(context, one, x, y, { faint, chosen, odd }) {
-    const fill = this.#color(one.color);
-    context.globalAlpha = faint ? 0.45 : 1;
-    shapePath(context, one.shape, x, y, RADIUS);
-    context.fillStyle = fill;
-    context.fill();
+    context.globalAlpha = faint ? 0.5 : 1;
+    context.drawImage(this.#stamp(one), x - STAMP_PX / 2, y - STAMP_PX / 2, STAMP_PX, STAMP_PX);
     context.globalAlpha = 1;
     if (chosen || odd) {
       context.lineWidth = 2;
@@ -92,8 +91,23 @@ export class MarksLane {
       shapePath(context, odd && !chosen ? "square" : one.shape, x, y, RADIUS + 2.5);
       context.stroke();
     }
-    this.#text(context, one.letter, x, y, this.#color(`${one.color}-on`));
     if (faint) this.#text(context, "?", x + RADIUS + 4, y, this.#color("muted"));
+  }
+
+  /** A class's shape and letter, drawn once. */
+  #stamp(one) {
+    if (this.stamps.has(one.label)) return this.stamps.get(one.label);
+    const ratio = 2 * Math.ceil(devicePixelRatio || 1);
+    const canvas = document.createElement("canvas");
+    canvas.width = canvas.height = STAMP_PX * ratio;
+    const context = canvas.getContext("2d");
+    context.scale(ratio, ratio);
+    shapePath(context, one.shape, STAMP_PX / 2, STAMP_PX / 2, RADIUS);
+    context.fillStyle = this.#color(one.color);
+    context.fill();
+    this.#text(context, one.letter, STAMP_PX / 2, STAMP_PX / 2, this.#color(`${one.color}-on`));
+    this.stamps.set(one.label, canvas);
+    return canvas;
   }
 
   #small(context, one, x, y, { odd = false, crowded = false }) {

@@ -31,27 +31,26 @@ export function drawGrid(context, area, { minor, major }, { voltage, unit = 1 })
   const fineMv = SMALL_BOX_MV * perMv >= CLOSEST_LINES_PX * unit ? SMALL_BOX_MV : SMALL_BOX_MV * BOX;
   // on paper the boxes are square: the fine lines of voltage go when those of time have gone
   const squareMv = fine > SMALL_BOX_S ? SMALL_BOX_MV * BOX : fineMv;
-  context.lineWidth = unit;
-  context.strokeStyle = minor;
-  lines(context, area, fine, voltage ? squareMv : null);
-  context.strokeStyle = major;
-  lines(context, area, coarse, voltage ? SMALL_BOX_MV * BOX : null);
+  // further out than paper goes, small boxes would only be a haze
+  if (fine <= BOX * SMALL_BOX_S) {
+    context.fillStyle = minor;
+    lines(context, area, { step_s: fine, step_mv: voltage ? squareMv : null, unit });
+  }
+  context.fillStyle = major;
+  lines(context, area, { step_s: coarse, step_mv: voltage ? SMALL_BOX_MV * BOX : null, unit });
 }
 
-function lines(context, area, step_s, step_mv) {
+/** As thin rectangles: without a graphics card these cost a tenth of a stroked path. */
+function lines(context, area, { step_s, step_mv, unit }) {
   const { left, top, width, height, start_s, span_s, low, high } = area;
-  context.beginPath();
   for (let i = Math.ceil(start_s / step_s); i * step_s <= start_s + span_s; i += 1) {
-    const x = Math.round(left + ((i * step_s - start_s) / span_s) * width) + 0.5;
-    context.moveTo(x, top);
-    context.lineTo(x, top + height);
+    const x = Math.round(left + ((i * step_s - start_s) / span_s) * width);
+    context.fillRect(x, top, unit, height);
   }
   for (let i = Math.ceil(low / step_mv); step_mv && i * step_mv <= high + 1e-9; i += 1) {
-    const y = Math.round(top + ((high - i * step_mv) / (high - low)) * height) + 0.5;
-    context.moveTo(left, y);
-    context.lineTo(left + width, y);
+    const y = Math.round(top + ((high - i * step_mv) / (high - low)) * height);
+    context.fillRect(left, y, width, unit);
   }
-  context.stroke();
 }
 
 /** One millivolt high and, as far as there is room, 0.2 s wide: how a trace says its scale. */

@@ -73,7 +73,7 @@ function layOut(main, workplace, keys) {
       workplace.failures,
       el("div", { class: "workplace-main" },
         el("section", { class: "card trace-card", "aria-label": "Trace" },
-          traceTools({ trace, view, reading, jumps, help: () => showKeyHelp(keys) }), trace.element),
+          traceTools({ trace, view, reading, jumps, help: () => showKeyHelp(keys) }), trace.element, trace.tip.line),
         overview.element,
         table.element),
       el("aside", { class: "workplace-side", "aria-label": "Result" }, prediction.element, summary.element, reference.element),
