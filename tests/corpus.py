@@ -302,6 +302,7 @@ def _bad_edf() -> list[BadUpload]:
         bad("of 0 seconds", ecg_files.edf(duration=0), 422, "data records of 0 s"),
         bad("of 1e-9 seconds", ecg_files.edf(duration="1e-9"), 422, "data records of 1e-09 s"),
         bad("of 10^6 seconds", ecg_files.edf(duration="1000000"), 422, "a sampling rate of"),
+        bad("of 10^300 volts", ecg_files.edf(physical=("-1e300", "1e300")), 422, "are damaged"),
         bad("without a scale", ecg_files.edf(physical=(5, 5)), 400, "which gives no scale"),
         bad("upside down", ecg_files.edf(digital=(9, -9)), 400, "which gives no scale"),
         bad("of 65 leads", ecg_files.edf(signals=flat[:1] * 65), 400, "bytes follow its header"),
@@ -372,6 +373,7 @@ def _bad_device_files() -> list[BadUpload]:
         BadUpload("CardioSoft fewer", {"a": ecg_files.cardiosoft(n_samples=501)}, 400, "501 annou"),
         BadUpload("CardioSoft words", {"a": ecg_files.cardiosoft(wave="x," * 500)}, 400, "number"),
         BadUpload("CardioSoft huge", {"a": ecg_files.cardiosoft(wave=huge)}, 400, "number"),
+        BadUpload("CardioSoft 1e99", {"a": ecg_files.cardiosoft(resolution=1e99)}, 422, "damaged"),
         BadUpload("CardioSoft scale 0", {"a": blind}, 400, "Resolution: expected volts a count"),
     ]  # fmt: skip
 
@@ -396,6 +398,8 @@ def _bad_text() -> list[BadUpload]:
         BadUpload("CSV of words", {"a.csv": b"I,II\na,b\nc,d\n"}, 400, "no rows of numbers"),
         BadUpload("CSV cut in a row", {"a.csv": table + b"2.0000,0.1\n,,,,\n"}, 400, "line 503"),
         BadUpload("CSV of 2000 columns", {"a.csv": wide}, 413, "in 2,000 columns"),
+        BadUpload("CSV, time ends", {"a.csv": table + b"inf,0,0\n"}, 400, "does not rise"),
+        BadUpload("CSV, time jumps", {"a.csv": table + b"1e9,0,0\n"}, 422, "not evenly spaced"),
         BadUpload("CSV, time stands still", {"a.csv": times}, 400, "time column does not rise"),
         BadUpload("CSV, infinite", {"a.csv": table + b"2.0000,inf,0\n"}, 422, "inf"),
         BadUpload("watch at no rate", {"a.csv": watch(rate="fast")}, 400, "Sample Rate: expected"),

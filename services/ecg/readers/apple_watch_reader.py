@@ -55,9 +55,10 @@ class AppleWatchReader(SingleFileReader):
             sampling_rate_hz=rate_hz,
             limits=limits,
         )
-        values = values_of(file, table)[:, 0]
+        with np.errstate(over="ignore"):  # what overflows is found to be no ECG later
+            signal = (values_of(file, table)[:, 0] * factor).astype(np.float32)
         return EcgRecord(
-            signal=(values * factor).astype(np.float32)[None, :],
+            signal=signal[None, :],
             lead_names=distinct_names([fields["lead"]]),
             sampling_rate_hz=rate_hz,
             format="apple-watch",

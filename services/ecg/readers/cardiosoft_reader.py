@@ -53,9 +53,11 @@ class CardioSoftReader(SingleFileReader):
             name, n_samples=n_samples, n_leads=len(waves), sampling_rate_hz=rate_hz, limits=limits
         )
         millivolts = _millivolts_per_count(name, strip)
-        signal = np.stack([_counts(name, wave, n_samples) for wave in waves]) * millivolts
+        counts = np.stack([_counts(name, wave, n_samples) for wave in waves])
+        with np.errstate(over="ignore"):  # what overflows is found to be no ECG later
+            signal = (counts.astype(np.float64) * millivolts).astype(np.float32)
         record = EcgRecord(
-            signal=signal.astype(np.float32),
+            signal=signal,
             lead_names=distinct_names([wave.get("lead", "") for wave in waves]),
             sampling_rate_hz=rate_hz,
             format="ge-cardiosoft",

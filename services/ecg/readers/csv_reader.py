@@ -134,7 +134,8 @@ def _columns(table: Table, values: NDArray[np.float64]) -> _Columns:
     names = _names(table)
     if names is None:
         return _unnamed_columns(table, values)
-    skipped, time_column, time_s = [], None, 1.0
+    skipped: list[int] = []
+    time_column, time_s = None, 1.0
     for column, name in enumerate(names):
         found = _TIME.fullmatch(name.strip())
         if found and time_column is None:
@@ -179,12 +180,13 @@ def _rate_of(file_name: str, time_s: NDArray[np.float64]) -> float:
     """The rate that a time column means, to a whole number of Hz where rounding allows it."""
     name = shown(file_name)
     span_s = float(time_s[-1] - time_s[0]) if len(time_s) > 1 else 0.0
-    if not span_s > 0:
+    if not 0 < span_s < np.inf:
         raise MalformedInput(f"{name}: its time column does not rise")
     rate_hz = (len(time_s) - 1) / span_s
     expected_s = time_s[0] + np.arange(len(time_s)) / rate_hz
-    is_placed = np.abs(time_s - expected_s) * rate_hz < 0.5  # False for NaN
-    is_placed[1:] &= np.diff(time_s) * rate_hz < 1.5  # a row that is missing
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_placed = np.abs(time_s - expected_s) * rate_hz < 0.5  # False for NaN
+        is_placed[1:] &= np.diff(time_s) * rate_hz < 1.5  # a row that is missing
     if not np.all(is_placed):
         row = int(np.argmin(is_placed))
         raise UnusableInput(

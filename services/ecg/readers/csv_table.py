@@ -21,7 +21,7 @@ MAX_COLUMNS = 1024
 _HEAD_BYTES = 64 * 1024
 _LONGEST_LINE = 32 * 1024
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan", re.IGNORECASE)
-_PIECE_ROWS = 65_536
+_PIECE_ROWS = 4096  # one bad cell makes a whole piece slow
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import binascii
 import struct
+import threading
+import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -32,9 +35,21 @@ _PULSE_MV = (0.9, 1.1)
 _SHORTEST_PULSE_S = 0.1
 
 
+# `warnings.catch_warnings` is for one thread at a time
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
+    """What a library warns of, for us and not for the log: it may quote the file."""
+    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+
+
 def check_dicom(file: SourceFile, _limits: Limits) -> None:
     """Size, and no compression of the whole file, which could unpack to anything."""
-    from pydicom.errors import InvalidDicomError
+    from pydicom.errors import BytesLengthException, InvalidDicomError
     from pydicom.filereader import read_file_meta_info
 
     name = shown(file.plain_name)
@@ -43,9 +58,11 @@ def check_dicom(file: SourceFile, _limits: Limits) -> None:
             f"{name} has {file.n_bytes:,} bytes, at most {MAX_DICOM_BYTES:,} are read of DICOM"
         )
     try:
-        meta = read_file_meta_info(file.path)
-        syntax = str(meta.get("TransferSyntaxUID", ""))
+        with recorded_warnings():
+            meta = read_file_meta_info(file.path)
+            syntax = str(meta.get("TransferSyntaxUID", ""))
     except (
+        BytesLengthException,
         InvalidDicomError,
         ArithmeticError,
         AttributeError,

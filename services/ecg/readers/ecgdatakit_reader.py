@@ -10,8 +10,6 @@ from __future__ import annotations
 import binascii
 import re
 import struct
-import threading
-import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,9 +50,6 @@ _DAMAGE = (
     zlib.error,
 )
 _LONGEST_REASON = 160
-
-# `warnings.catch_warnings` is for one thread at a time
-_ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -99,8 +94,7 @@ class EcgDataKitReader(SingleFileReader):
         parser = getattr(import_module(f"ecgdatakit.parsing.parsers.{module}"), name)()
         library = import_module("ecgdatakit.exceptions")
         try:
-            with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
+            with device_checks.recorded_warnings() as caught:
                 parsed = parser.parse(file.path)
         except library.ECGDataKitError as error:
             raise MalformedInput(_reason(file, error)) from error

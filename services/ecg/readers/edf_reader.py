@@ -165,7 +165,9 @@ class _Decoding:
             signal[:] = np.nan
         for first, piece in self._pieces():
             for lead, (source, factor) in enumerate(zip(self.signals, self.factors, strict=True)):
-                self._place(signal[lead], self._physical(source, piece) * factor, first)
+                # a scale that overflows is found to be no ECG later
+                with np.errstate(over="ignore", invalid="ignore"):
+                    self._place(signal[lead], self._physical(source, piece) * factor, first)
         return finished(signal)
 
     def _place(self, lead: FloatArray, values: NDArray[np.float64], first: int) -> None:

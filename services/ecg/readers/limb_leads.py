@@ -18,7 +18,8 @@ def with_derived_limb_leads(record: EcgRecord) -> EcgRecord:
         return record
     if {record.units[there["I"]], record.units[there["II"]]} != {MILLIVOLT}:
         return record
-    derived = derived_limb_leads(record.signal[there["I"]], record.signal[there["II"]])
+    with np.errstate(invalid="ignore", over="ignore"):  # damaged samples are found later
+        derived = derived_limb_leads(record.signal[there["I"]], record.signal[there["II"]])
     return replace(
         record,
         signal=np.vstack([record.signal, *(derived[name] for name in missing)]),

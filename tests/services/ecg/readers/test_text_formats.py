@@ -182,6 +182,27 @@ def test_fhir_marks_of_error_are_missing_samples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("code", "lead"),
+    [
+        ({"coding": [{"display": "MDC_ECG_ELEC_POTL_V3"}]}, "V3"),
+        ({"text": "Lead aVF"}, "aVF"),
+        ({"text": "ECG of Mrs Doe"}, "lead 1"),  # free text is not kept
+        ({"coding": "?"}, "lead 1"),
+        (None, "lead 1"),
+    ],
+)
+def test_a_fhir_lead_is_known_by_code_display_or_text(
+    code: object, lead: str, tmp_path: Path
+) -> None:
+    body = json.loads(ecg_files.fhir())
+    body = {"resourceType": "Observation", "effectivePeriod": {"start": "2026-03-02"},
+            "code": code, "valueSampledData": body["component"][0]["valueSampledData"]}  # fmt: skip
+    record = read_file("a.json", json.dumps(body).encode(), tmp_path)
+    assert record.lead_names == (lead,)
+    assert str(record.start_time) == "2026-03-02 00:00:00"
+
+
+@pytest.mark.parametrize(
     ("changes", "says"),
     [
         ({"dimensions": 3}, "more than one dimension"),
