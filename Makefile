@@ -10,7 +10,7 @@ OUT ?= services/models/shipped/ecgbert-beats
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
-	bench bench-deepecg train-default ec57 compose-test clean FORCE
+	bench screenshots bench-deepecg train-default ec57 compose-test clean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ env-example: $(VENV)/.serve ## write .env.example from the settings
 bench: $(VENV)/.dev ## where the time of a prediction goes, and its memory
 	$(RUN) benchmarks.pipeline
 	$(RUN) benchmarks.service
+
+screenshots: $(VENV)/.dev ## pictures of the page for the docs: MITDB=folder adds one with a reference
+	$(RUN) docs.screenshots $(if $(MITDB),--mitdb $(MITDB))
 
 bench-deepecg: $(VENV)/.serve ## DeepECG's network, plain and as it serves, in turns
 	$(RUN) benchmarks.deepecg

@@ -1,4 +1,4 @@
-"""Records for the page, with a reference that agrees with the fake predictor but for three beats."""
+"""A record whose reference agrees with the fake predictor, but for three beats."""
 
 from __future__ import annotations
 

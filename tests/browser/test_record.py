@@ -61,7 +61,7 @@ def test_keys_go_from_beat_to_beat(page: Page, open_record: Any) -> None:
     ):
         page.keyboard.press(key)
         expect(status(page)).to_contain_text(said)
-    expect(page.locator(".beat-line")).to_contain_text("RR before500 ms")
+    expect(page.locator(".beat-line")).to_contain_text("RR after500 ms")
 
 
 def test_keys_pan_zoom_and_reach_both_ends(page: Page, open_record: Any) -> None:
