@@ -33,6 +33,9 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ),
     ("get", "/v1/predictions/{prediction_id}/annotations.zip"): "-o annotations.zip",
     ("get", "/v1/predictions/{prediction_id}/events"): "-N",
+    ("get", "/v1/predictions/{prediction_id}/record"): "-o labelled.edf",
+    ("get", "/v1/predictions/{prediction_id}/report.pdf"): "-o report.pdf",
+    ("get", "/v1/records/{record_id}/download"): "-o record.zip",
     ("post", "/v1/models/import"): "-F file=@wcr_afib_5y.pt -F task=afib-5y",
     ("get", "/v1/models/imports/{import_id}/events"): "-N",
     ("get", "/v1/models/{name}/versions/{number}/download"): "-o model.zip",
@@ -40,7 +43,10 @@ ARGUMENTS: dict[tuple[str, str], str] = {
 QUERIES: dict[tuple[str, str], str] = {
     ("get", "/v1/records"): "?limit=20",
     ("get", "/v1/records/{record_id}/signal"): "?start_s=0&end_s=10&max_points=2000",
+    ("get", "/v1/records/{record_id}/download"): "?format=wfdb",
     ("get", "/v1/predictions"): "?status=succeeded&limit=20",
+    ("get", "/v1/predictions/{prediction_id}/record"): "?format=edf",
+    ("get", "/v1/predictions/{prediction_id}/report.pdf"): "?start_s=0",
 }
 
 

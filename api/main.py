@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from api import docs_page, errors
 from api.middleware import BodyLimit, LocalClientsOnly, Measured
 from api.openapi import describe
-from api.routers import imports, models, operations, page, predict, predictions, records
+from api.routers import exports, imports, models, operations, page, predict, predictions, records
 from api.state import state_for
 from services.access.clients import networks
 from services.settings import Settings
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Measured)
     app.add_middleware(LocalClientsOnly, allowed=networks(settings.allowed_clients))
     errors.install(app)
-    for room in (records, predictions, predict, models, imports, operations, page):
+    for room in (records, predictions, predict, exports, models, imports, operations, page):
         app.include_router(room.router)
     docs_page.install(app)
     describe(app)

@@ -12,12 +12,14 @@ from sqlalchemy.orm import Session
 from services import clock, ids
 from services.ecg.leads import standard_name
 from services.ecg.record import MILLIVOLT
+from services.ecg.writers.findings import RiskFinding
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.jobs import dispatch, lifecycle
 from services.models.catalog import FAMILY_SPECS
 from services.models.results import BeatResult
 from services.models.spec import FamilySpec
 from services.predictions import repository
+from services.predictions.exports import Findings, beat_findings
 from services.predictions.repository import PredictionFilter
 from services.predictions.result_codec import beat_result, beat_rows
 from services.predictions.row import PredictionItemRow, PredictionRow
@@ -127,6 +129,26 @@ def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, Beat
     if item is None or item.summary is None or item.beats is None:
         raise StateConflict(f"this prediction has no beats: its status is {row.job.status}")
     return item, beat_result(item.summary, item.beats)
+
+
+def findings(session: Session, row: PredictionRow) -> tuple[str, Findings]:
+    """The record's id and what was found in it; StateConflict when there is nothing (yet)."""
+    model = f"{row.model_name}@{row.model_version}"
+    if row.task == "beats":
+        item, result = beats(session, row)
+        return item.record_id, Findings(beats=beat_findings(result, model=model))
+    item_found = repository.item(session, row.id, 0)
+    if row.batch or item_found is None or item_found.summary is None:
+        raise StateConflict(f"this prediction has no result: its status is {row.job.status}")
+    summary = item_found.summary
+    risk = RiskFinding(
+        risk=summary["risk"],
+        threshold=summary["threshold"],
+        is_calibrated=summary["calibrated"],
+        model=model,
+        notes=tuple(summary["notes"]),
+    )
+    return item_found.record_id, Findings(risk=risk)
 
 
 def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, Any]]:

@@ -163,6 +163,11 @@ def drawn_signal(
     return drawn
 
 
+def opened(store: Store, row: RecordRow) -> EcgRecord:
+    """The whole record with its reference annotations; the signal is a memory map."""
+    return files.open_record(store, row, with_annotations=True)
+
+
 def reference_annotations(store: Store, row: RecordRow) -> Annotations | None:
     """Reference annotations, or None when the record came without."""
     return files.open_annotations(store, row) if row.has_annotations else None

@@ -1,0 +1,125 @@
+"""Records and findings as files that other programs read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.dependencies import State
+from api.schemas.problems import Responses, problems
+from api.state import ApiState
+from services.ecg.record import EcgRecord
+from services.predictions import exports
+from services.predictions import service as predictions
+from services.predictions.exports import Findings
+from services.records import service as records
+
+router = APIRouter(prefix="/v1", tags=["files"])
+
+
+class RecordFormat(StrEnum):
+    WFDB = "wfdb"
+    EDF = "edf"
+
+
+MEDIA_TYPES = {RecordFormat.WFDB: "application/zip", RecordFormat.EDF: "application/edf"}
+ENDINGS = {RecordFormat.WFDB: "zip", RecordFormat.EDF: "edf"}
+Format = Annotated[
+    RecordFormat, Query(alias="format", description="`wfdb`: a .zip; `edf`: EDF+ with annotations")
+]
+
+
+def _file(media_type: str) -> Responses:
+    return {200: {"content": {media_type: {}}, "description": "the file"}}
+
+
+@router.get(
+    "/records/{record_id}/download",
+    responses=problems(404, beside=_file("application/zip")),
+    response_class=Response,
+    summary="The record as WFDB or EDF+, with its reference annotations",
+)
+def download_record(
+    record_id: str, state: State, file_format: Format = RecordFormat.WFDB
+) -> Response:
+    with state.sessions() as session:
+        row = records.get(session, record_id)
+    record = records.opened(state.store, row)
+    return _attachment(exports.record_bytes(record, file_format), file_format, record.name)
+
+
+@router.get(
+    "/predictions/{prediction_id}/record",
+    responses=problems(404, 409, beside=_file("application/zip")),
+    response_class=Response,
+    summary="The record as WFDB or EDF+, with the labelled beats as annotations",
+)
+def download_labelled_record(
+    prediction_id: str, state: State, file_format: Format = RecordFormat.WFDB
+) -> Response:
+    record, findings = _found(state, prediction_id)
+    content = exports.record_bytes(record, file_format, beats=findings.beats)
+    return _attachment(content, file_format, record.name)
+
+
+@router.get(
+    "/predictions/{prediction_id}/report.pdf",
+    responses=problems(404, 409, beside=_file("application/pdf")),
+    response_class=Response,
+    summary="One page: ten seconds of the trace, the findings, the model's version",
+)
+def download_report(
+    prediction_id: str,
+    state: State,
+    start_s: Annotated[float, Query(ge=0, allow_inf_nan=False, description="of the trace")] = 0.0,
+) -> Response:
+    return _made(
+        state,
+        prediction_id,
+        lambda record, findings: exports.report_pdf(record, findings, start_s=start_s),
+        "application/pdf",
+    )
+
+
+@router.get(
+    "/predictions/{prediction_id}/fhir",
+    responses=problems(404, 409, beside=_file("application/fhir+json")),
+    response_class=Response,
+    summary="FHIR R4 bundle: Observations of beats and heart rate, or a RiskAssessment",
+)
+def download_fhir(prediction_id: str, state: State) -> Response:
+    return _made(state, prediction_id, exports.fhir_json, "application/fhir+json")
+
+
+def _made(
+    state: ApiState,
+    prediction_id: str,
+    write: Callable[[EcgRecord, Findings], bytes],
+    media_type: str,
+) -> Response:
+    record, findings = _found(state, prediction_id)
+    return Response(write(record, findings), media_type=media_type)
+
+
+def _found(state: ApiState, prediction_id: str) -> tuple[EcgRecord, Findings]:
+    with state.sessions() as session:
+        row = predictions.get(session, prediction_id)
+        record_id, findings = predictions.findings(session, row)
+        record_row = records.get(session, record_id)
+    findings = replace(findings, patient_id=record_row.patient_id)
+    return records.opened(state.store, record_row), findings
+
+
+def _attachment(content: bytes, file_format: RecordFormat, name: str) -> Response:
+    plain = re.sub(r"[^-0-9A-Za-z_.]", "_", name)[:60] or "record"
+    disposition = f'attachment; filename="{plain}.{ENDINGS[file_format]}"'
+    return Response(
+        content,
+        media_type=MEDIA_TYPES[file_format],
+        headers={"Content-Disposition": disposition},
+    )
