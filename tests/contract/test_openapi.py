@@ -163,10 +163,10 @@ def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> No
             if "import" in path:
                 text = text.replace("@wcr_afib_5y.pt", f"@{checkpoint}")
                 text = text.replace(examples.IMPORT_ID, imported(client, checkpoint))
-            arguments = [
-                str(tmp_path / one) if one in ("annotations.zip", "model.zip") else one
-                for one in shlex.split(text)
-            ]
+            arguments = shlex.split(text)
+            for at, argument in enumerate(arguments[:-1]):
+                if argument == "-o":
+                    arguments[at + 1] = str(tmp_path / arguments[at + 1])
             done = subprocess.run(
                 [*arguments, "-sS", "-w", "\n%{http_code}", "--noproxy", "*", "-m", "40"],
                 cwd=ROOT,
