@@ -1,4 +1,4 @@
-"""The whole way as a person goes it: the sample record, the model that ships, beats on the trace."""
+"""As a person goes it: the sample record, the model that ships, beats on the trace."""
 
 from __future__ import annotations
 

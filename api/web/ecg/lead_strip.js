@@ -10,6 +10,7 @@ const LINE = uPlot.paths.linear();
 const BOX_MV = 0.5;
 const MOST_MV = 5;
 const OTHER_UNIT_PX = 96;
+const NAME_PX = 23;
 // around the R peak: P, QRS and T of the beat
 const BEAT_FROM_S = 0.2;
 const BEAT_TO_S = 0.36;
@@ -155,7 +156,9 @@ export class LeadStrip {
     this.#bands(context, area);
     if (this.inMv) {
       const perMv = area.height / (area.high - area.low);
-      const y = Math.min(area.top + area.high * perMv, area.top + area.height - 6 * unit);
+      // on the zero line where it can be, below the lead's name, inside the strip
+      const zero = Math.max(area.top + area.high * perMv, area.top + NAME_PX * unit + perMv);
+      const y = Math.min(zero, area.top + area.height - 4 * unit);
       const room = area.left - 22 * unit;
       const perSecond = area.width / area.span_s;
       drawPulse(context, { x: 6 * unit, y, perMv, perSecond, room, color: this.colors.trace, unit });
