@@ -359,7 +359,8 @@ def _bad_device_files() -> list[BadUpload]:
         BadUpload("SCP 10^9", {"a.scp": ecg_files.scp(n_samples=10**9)}, 413, "1,000,000,000 sam"),
         BadUpload("SCP of beats", {"a.scp": ecg_files.scp(n_beats=60_000)}, 413, "1000 beats"),
         BadUpload("SCP checksum", {"a": ecg_files.scp(right_checksum=False)}, 400, "checksum"),
-        BadUpload("DICOM 10^9", {"a.dcm": dicom(n_samples=10**9)}, 400, "expected 4000000000"),
+        BadUpload("DICOM 10^9", {"a.dcm": dicom(n_samples=10**9)}, 400, "1,000,000,000 samples"),
+        BadUpload("DICOM of 10,001", {"a": dicom() + _dicom_elements()}, 413, "DICOM elements"),
         BadUpload("DICOM deflated", {"a.dcm": dicom(syntax=deflated)}, 422, "deflated DICOM"),
         BadUpload("DICOM cut off", {"a.dcm": dicom()[:-300]}, 400, "a.dcm"),
         BadUpload("DICOM of 9 MB", {"a": dicom() + bytes(1 << 23)}, 413, "are read of DICOM"),
@@ -376,6 +377,11 @@ def _bad_device_files() -> list[BadUpload]:
         BadUpload("CardioSoft 1e99", {"a": ecg_files.cardiosoft(resolution=1e99)}, 422, "damaged"),
         BadUpload("CardioSoft scale 0", {"a": blind}, 400, "Resolution: expected volts a count"),
     ]  # fmt: skip
+
+
+def _dicom_elements() -> bytes:
+    """10,001 private elements without a value."""
+    return b"".join(struct.pack("<HH2sH", 0x5501, 0x1000 + i, b"LO", 0) for i in range(10_001))
 
 
 def _xli_bomb() -> str:

@@ -9,7 +9,7 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_DICOM_BYTES = 8 * 1024 * 1024  # twelve leads at 1000 Hz for five minutes
+MAX_DICOM_ELEMENTS = 10_000
 MAX_SCP_BYTES = 1024 * 1024  # a ten-second ECG takes 20 to 40 kB
 MAX_SCP_BEATS = 1000
 MAX_XLI_BYTES = 8 * 1024 * 1024
 
+_DICOM_OVERHEAD_BYTES, _DICOM_CHANNEL_BYTES = 64 * 1024, 4096  # headers, annotations
+_WAVEFORMS = 0x54000100  # the tag of the waveform sequence
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _SECTION_HEADER_BYTES = 16
 _XLI_HEADER_BYTES = 8
@@ -48,19 +51,57 @@ def recorded_warnings() -> Iterator[list[warnings.WarningMessage]]:
 
 
 def check_dicom(file: SourceFile, _limits: Limits) -> None:
-    """Size, and no compression of the whole file, which could unpack to anything."""
-    from pydicom.errors import BytesLengthException, InvalidDicomError
-    from pydicom.filereader import read_file_meta_info
+    """Size, no compression of the whole file (it could unpack to anything), and whole waveforms.
 
+    All of its groups must be whole: where the first is damaged, the median beat behind it would
+    else be taken for the recording.
+    """
     name = shown(file.plain_name)
     if file.n_bytes > MAX_DICOM_BYTES:
         raise TooLarge(
             f"{name} has {file.n_bytes:,} bytes, at most {MAX_DICOM_BYTES:,} are read of DICOM"
         )
+    groups, n_other_bytes = _dicom_groups(file)
+    if not groups:
+        raise UnusableInput(f"{name} is DICOM without a waveform in it")
+    for number, (n_channels, n_samples, bits, n_bytes) in enumerate(groups, start=1):
+        expected = n_channels * n_samples * bits // 8
+        if n_channels < 1 or n_samples < 1 or n_bytes not in (expected, expected + expected % 2):
+            raise MalformedInput(
+                f"{name}, waveform {number}: {n_samples:,} samples of {n_channels} channels of "
+                f"{bits} bits announced, its data has {n_bytes:,} bytes"
+            )
+    unexplained = file.n_bytes - n_other_bytes - sum(group[3] for group in groups)
+    if unexplained > _DICOM_OVERHEAD_BYTES + _DICOM_CHANNEL_BYTES * sum(g[0] for g in groups):
+        raise MalformedInput(
+            f"{name} is damaged: {unexplained:,} of its {file.n_bytes:,} bytes belong to nothing"
+        )
+
+
+def _dicom_groups(file: SourceFile) -> tuple[list[tuple[int, int, int, int]], int]:
+    """Channels, samples, bits and bytes of data of each group of waveforms; bytes beside them."""
+    from pydicom import dcmread
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
+
     try:
         with recorded_warnings():
-            meta = read_file_meta_info(file.path)
-            syntax = str(meta.get("TransferSyntaxUID", ""))
+            syntax = str(read_file_meta_info(file.path).get("TransferSyntaxUID", ""))
+            if syntax.strip("\0 ") == _DEFLATED:
+                raise UnusableInput(
+                    f"{shown(file.plain_name)} is deflated DICOM; send it uncompressed"
+                )
+            whole = dcmread(file.path)
+            if len(whole) > MAX_DICOM_ELEMENTS:
+                raise TooLarge(f"{shown(file.plain_name)} has {len(whole):,} DICOM elements")
+            # as they lie in the file; sequences whose end is marked say no length
+            others = [whole.get_item(tag) for tag in set(whole.keys()) - {_WAVEFORMS}]
+            beside = sum(getattr(element, "length", 0) for element in others)
+            return [_dicom_group(item) for item in whole.get("WaveformSequence") or ()], beside
+    except OSError as error:
+        if error.errno is not None:  # a disk's, not the file's; pydicom gives its own no number
+            raise
+        raise MalformedInput(f"{shown(file.plain_name)} is damaged: no readable DICOM") from error
     except (
         BytesLengthException,
         InvalidDicomError,
@@ -69,13 +110,21 @@ def check_dicom(file: SourceFile, _limits: Limits) -> None:
         EOFError,
         LookupError,
         NotImplementedError,
+        RecursionError,
         TypeError,
         ValueError,
         struct.error,
     ) as error:
-        raise MalformedInput(f"{name}: its DICOM header is damaged") from error
-    if syntax.strip("\0 ") == _DEFLATED:
-        raise UnusableInput(f"{name} is deflated DICOM; send it uncompressed")
+        raise MalformedInput(f"{shown(file.plain_name)} is damaged: no readable DICOM") from error
+
+
+def _dicom_group(item: Any) -> tuple[int, int, int, int]:
+    return (
+        int(item.get("NumberOfWaveformChannels") or 0),
+        int(item.get("NumberOfWaveformSamples") or 0),
+        int(item.get("WaveformBitsAllocated") or 0),
+        len(item.get("WaveformData") or b""),
+    )
 
 
 def check_xml(file: SourceFile, _limits: Limits) -> None:
