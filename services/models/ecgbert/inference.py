@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from services.ecg.record import EcgRecord
+from services.ecg.record import EcgRecord, IntArray
 from services.errors import UnusableInput
 from services.models.ecgbert.clusters import Clusters
-from services.models.ecgbert.leads import poor_stretches, readable_leads
+from services.models.ecgbert.leads import ChosenLeads, poor_stretches, readable_leads
 from services.models.ecgbert.network import BeatNetwork
 from services.models.ecgbert.preparation import BeatInputs, beat_inputs, detected_peaks
 from services.models.ecgbert.spec import CHUNK_TOKENS, FAMILY_SPEC, WAVES_PER_BEAT
@@ -54,6 +54,18 @@ class BeatPredictor:
         progress.advance(0.0, stage="finding R peaks")
         peaks = detected_peaks(record, leads, method=method)
         progress.check_cancelled()
+        return self._labelled(record, leads, peaks, progress)
+
+    def predict_at(self, record: EcgRecord, r_peaks: IntArray, *, progress: Progress) -> BeatResult:
+        """Labels of beats whose R peaks are known: (n_beats,) ascending, in the record's rate.
+
+        Raises UnusableInput where the record is too short or no lead is usable.
+        """
+        return self._labelled(record, readable_leads(record), r_peaks, progress)
+
+    def _labelled(
+        self, record: EcgRecord, leads: ChosenLeads, peaks: IntArray, progress: Progress
+    ) -> BeatResult:
         probabilities = np.empty((0, len(self._labels)), dtype=np.float32)
         unreadable, notes = poor_stretches(record, leads, peaks)
         if len(peaks):
