@@ -82,7 +82,7 @@ def download_report(
         state,
         prediction_id,
         lambda record, findings: exports.report_pdf(record, findings, start_s=start_s),
-        "application/pdf",
+        ("application/pdf", "pdf"),
     )
 
 
@@ -93,17 +93,20 @@ def download_report(
     summary="FHIR R4 bundle: Observations of beats and heart rate, or a RiskAssessment",
 )
 def download_fhir(prediction_id: str, state: State) -> Response:
-    return _made(state, prediction_id, exports.fhir_json, "application/fhir+json")
+    return _made(state, prediction_id, exports.fhir_json, ("application/fhir+json", "json"))
 
 
 def _made(
     state: ApiState,
     prediction_id: str,
     write: Callable[[EcgRecord, Findings], bytes],
-    media_type: str,
+    kind: tuple[str, str],
 ) -> Response:
+    """kind: media type and the ending of a file name."""
     record, findings = _found(state, prediction_id)
-    return Response(write(record, findings), media_type=media_type)
+    media_type, ending = kind
+    headers = {"Content-Disposition": f'inline; filename="{_plain(record.name)}.{ending}"'}
+    return Response(write(record, findings), media_type=media_type, headers=headers)
 
 
 def _found(state: ApiState, prediction_id: str) -> tuple[EcgRecord, Findings]:
@@ -116,10 +119,13 @@ def _found(state: ApiState, prediction_id: str) -> tuple[EcgRecord, Findings]:
 
 
 def _attachment(content: bytes, file_format: RecordFormat, name: str) -> Response:
-    plain = re.sub(r"[^-0-9A-Za-z_.]", "_", name)[:60] or "record"
-    disposition = f'attachment; filename="{plain}.{ENDINGS[file_format]}"'
+    disposition = f'attachment; filename="{_plain(name)}.{ENDINGS[file_format]}"'
     return Response(
         content,
         media_type=MEDIA_TYPES[file_format],
         headers={"Content-Disposition": disposition},
     )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^-0-9A-Za-z_.]", "_", name)[:60] or "record"

@@ -181,9 +181,23 @@ def watched(context: BrowserContext) -> Watched:
 def page(context: BrowserContext, watched: Watched, reader: Reader) -> Iterator[Page]:
     """A new page; nothing that it does may leave the service's origin or break its own policy."""
     page = context.new_page()
+    go_once = page.goto
+
+    def go(url: str, **options: Any) -> Any:
+        """Chromium gives up what it loads when a network of the machine comes or goes, as
+        containers' networks do: that is not the page's fault, and it is loaded again."""
+        for _ in range(4):
+            watched.failed.clear()
+            answer = go_once(url, **options)
+            if not any("ERR_NETWORK_CHANGED" in failed for failed in watched.failed):
+                break
+            go_once("about:blank")
+        return answer
+
+    page.goto = go  # type: ignore[method-assign]
     yield page
     print("failed requests:", watched.failed)  # read where a test failed  # noqa: T201
-    ours = ("http://127.0.0.1:", "data:")
+    ours = ("http://127.0.0.1:", "data:", "about:")
     assert [one.url for one in watched.requests if not one.url.startswith(ours)] == []
     assert [one for one in watched.complaints if not is_of_the_network(one)] == []
 

@@ -78,5 +78,13 @@ function fact(term, value) {
 
 function downloads(prediction) {
   const link = (file, text) => el("a", { class: "button", href: `v1/predictions/${prediction.id}/${file}`, download: true, text });
-  return el("div", { class: "downloads" }, link("beats.csv", "Beats as CSV"), link("annotations.zip", "WFDB annotations"));
+  return el(
+    "div",
+    { class: "downloads" },
+    link("beats.csv", "Beats as CSV"),
+    link("annotations.zip", "WFDB annotations"),
+    link("report.pdf", "PDF report"),
+    link("record?format=edf", "EDF+ with beats"),
+    link("fhir", "FHIR"),
+  );
 }

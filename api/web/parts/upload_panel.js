@@ -41,7 +41,8 @@ export class UploadPanel extends EventTarget {
       { class: "drop-text" },
       el("label", { for: "files", class: "button primary", text: "Choose files" }),
       el("p", {}, "or drop them anywhere: WFDB as ", el("code", { text: ".hea" }), " with ",
-        el("code", { text: ".dat" }), " (and ", el("code", { text: ".atr" }), "), or as one ", el("code", { text: ".zip" })),
+        el("code", { text: ".dat" }), " (and ", el("code", { text: ".atr" }), "), or as one ", el("code", { text: ".zip" }),
+        "; EDF, DICOM, aECG, MUSE, SCP, ISHNE, CSV and others as one file"),
       this.input,
     );
   }
