@@ -21,7 +21,7 @@ from sqlalchemy.engine import URL
 
 from services.db.session import DATABASE_AWAY
 from services.errors import MalformedInput
-from services.jobs.lifecycle import CHANNEL
+from services.jobs.events import CHANNEL
 
 log = structlog.get_logger()
 

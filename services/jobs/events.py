@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from services import clock
 from services.jobs.row import JobEventRow
 
+CHANNEL = "ectopy_jobs"
+
 
 def append(session: Session, job_id: str, kind: str, data: dict[str, Any]) -> None:
-    """Adds one event in this transaction."""
-    session.add(JobEventRow(job_id=job_id, kind=kind, data=data, created_at=clock.now()))
-    session.flush()
+    """Adds one event in this transaction; whoever waits for the job is woken when it commits.
+
+    Both in one statement: each way to the database and back counts in what a client waits.
+    """
+    event = insert(JobEventRow).values(job_id=job_id, kind=kind, data=data, created_at=clock.now())
+    session.execute(select(func.pg_notify(CHANNEL, job_id)).add_cte(event.cte("event")))
 
 
 def after(session: Session, job_id: str, event_id: int, *, limit: int = 500) -> list[JobEventRow]:

@@ -41,7 +41,6 @@ class JobProgress:
     def event(self, kind: str, data: dict[str, Any]) -> None:
         with self._sessions.begin() as session:
             events.append(session, self._claim.job_id, kind, data)
-            lifecycle.wake(session, self._claim.job_id)
 
     def check_cancelled(self) -> None:
         if self._stop.is_set():

@@ -18,10 +18,9 @@ from sqlalchemy.orm import Session
 from services import clock, ids
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
+from services.jobs.events import CHANNEL
 from services.jobs.row import JobRow
 from services.jobs.states import ENDED, JobStatus
-
-CHANNEL = "ectopy_jobs"
 
 
 @dataclass(frozen=True)
@@ -250,7 +249,6 @@ def _tell(
     if error is not None:
         data["error"] = error
     events.append(session, job_id, "status", data)
-    wake(session, job_id)
 
 
 def wake(session: Session, job_id: str) -> None:

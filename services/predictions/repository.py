@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Select, delete, exists, func, select, update
 from sqlalchemy.orm import Session, undefer
@@ -78,6 +79,21 @@ def item(session: Session, prediction_id: str, position: int) -> PredictionItemR
         (prediction_id, position),
         options=[undefer(PredictionItemRow.beats)],
         populate_existing=True,
+    )
+
+
+def end_item(
+    session: Session, prediction_id: str, position: int, **found: dict[str, Any] | bytes | None
+) -> None:
+    """Writes summary, beats or error of an item, once: one that is done stays as it is."""
+    session.execute(
+        update(PredictionItemRow)
+        .where(
+            PredictionItemRow.prediction_id == prediction_id,
+            PredictionItemRow.position == position,
+            ~PredictionItemRow.done,
+        )
+        .values(done=True, **found)
     )
 
 

@@ -128,9 +128,7 @@ class _Part(JobProgress):
 
 def keep(session: Session, prediction_id: str, outcome: ItemOutcome) -> None:
     """Writes one record's outcome, unless the record was removed meanwhile."""
-    item = repository.item(session, prediction_id, outcome.position)
-    if item is None or item.done:
-        return
-    if outcome.result is not None:
-        item.summary, item.beats = summary_and_beats(outcome.result)
-    item.error, item.done = outcome.error, True
+    summary, beats = summary_and_beats(outcome.result) if outcome.result else (None, None)
+    repository.end_item(
+        session, prediction_id, outcome.position, summary=summary, beats=beats, error=outcome.error
+    )
