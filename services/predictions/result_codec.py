@@ -61,23 +61,24 @@ def beat_rows(result: BeatResult) -> list[dict[str, Any]]:
     labels = result.labels
     times = np.round(result.sample / result.sampling_rate_hz, 6).tolist()
     table = np.round(result.probabilities.astype(np.float64), _PROBABILITY_DIGITS).tolist()
+    columns = zip(
+        result.sample.tolist(),
+        times,
+        result.label_index.tolist(),
+        table,
+        result.unreadable.tolist(),
+        strict=True,
+    )
     return [
         {
             "sample": sample,
             "time_s": time_s,
             "label": labels[index],
             "probability": row[index],
-            "probabilities": dict(zip(labels, row, strict=True)),
+            "probabilities": dict(zip(labels, row)),  # noqa: B905 - as wide as labels by its shape
             "unreadable": unreadable,
         }
-        for sample, time_s, index, row, unreadable in zip(
-            result.sample.tolist(),
-            times,
-            result.label_index.tolist(),
-            table,
-            result.unreadable.tolist(),
-            strict=True,
-        )
+        for sample, time_s, index, row, unreadable in columns
     ]
 
 
