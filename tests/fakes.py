@@ -25,7 +25,7 @@ from services.jobs.dispatch import IMPORT_MODEL, RUN_PREDICTION
 from services.jobs.execution import Runner, execute
 from services.jobs.row import JobRow
 from services.models.interface import Importer
-from services.models.results import BeatResult
+from services.models.results import BeatResult, RiskResult
 from services.predictions.runner import PredictionRunner
 from services.registry import service as registry
 from services.registry.row import ModelVersionRow
@@ -96,6 +96,25 @@ def fake_result(record: EcgRecord) -> BeatResult:
         probabilities=probabilities,
         unreadable=np.zeros(len(sample), bool),
     )
+
+
+class FakeRiskPredictor:
+    """A risk of 0.4, with weights that say they have learned nothing."""
+
+    def predict(
+        self, record: EcgRecord, *, options: Mapping[str, Any], progress: Progress
+    ) -> RiskResult:
+        start_s = np.arange(0.0, max(record.duration_s - 9.99, 0.01), 10.0)
+        return RiskResult(
+            risk=0.4,
+            logit=-0.405,
+            threshold=0.231,
+            calibrated=False,
+            window_start_s=start_s,
+            window_risk=np.linspace(0.2, 0.6, len(start_s)),
+            notes=("threshold 0.231: the published operating point",),
+            synthetic=True,
+        )
 
 
 class FakePredictors:

@@ -15,6 +15,7 @@ import pytest
 from api.main import create_app
 from ectopy.commands.migrate import bring_up
 from services.db.session import engine_for, session_factory
+from services.registry import service as registry
 from services.settings import Settings
 from tests.conftest import broker_database
 from tests.factories import upload
@@ -36,6 +37,7 @@ FLAGS = [
     "--disable-sync",
 ]
 PATIENCE_MS = 15_000
+RISK_CARD = {"name": "fake-risk", "task": "afib-5y", "family": "deepecg"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,10 @@ def running_reader(
     sessions = session_factory(engine)
     with sessions.begin() as session:
         enter_fake_model(session)
+        # known but not promoted: afib-5y answers 503 unless it is named
+        registry.add_version(
+            session, card=RISK_CARD, sha256="e" * 64, location="fake:", synthetic=True
+        )
     gate = folder / "gate"
     gate.mkdir()
     worker = WorkerProcess(

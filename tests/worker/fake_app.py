@@ -12,13 +12,15 @@ _families = types.ModuleType("services.models.families")
 _families.FAMILIES = {}  # type: ignore[attr-defined]
 sys.modules["services.models.families"] = _families
 
-from tests.fakes import FakePredictor  # noqa: E402
+from tests.fakes import FakePredictor, FakeRiskPredictor  # noqa: E402
 from worker import app as real  # noqa: E402
 from worker.predictors import LoadedPredictors  # noqa: E402
 from worker.runtime import runtime  # noqa: E402
 
 _fake = FakePredictor(Path(os.environ["ECTOPY_TEST_GATE"]))
-LoadedPredictors.predictor = lambda *_, **__: _fake  # type: ignore[method-assign,assignment]
+LoadedPredictors.predictor = (  # type: ignore[method-assign]
+    lambda *_, family, **__: FakeRiskPredictor() if family == "deepecg" else _fake  # type: ignore[assignment]
+)
 real.worker_init.disconnect(real._load)  # its trial record would wait at the gate
 
 app = real.app

@@ -29,6 +29,7 @@ export function keyTable({ view, jumps, actions }) {
     })),
     { keys: ["u"], show: "u", does: "Least certain beats, one after the other (Shift: back)", act: (e) => jumps.toUncertain(step(e)) },
     { keys: ["d"], show: "d", does: "Next disagreement with the reference (Shift: previous)", act: (e) => jumps.toDisagreement(step(e)) },
+    { keys: ["l"], show: "l", does: "12-lead sheet, or the leads one below the other", act: () => actions.otherLayout() },
     { keys: ["r"], show: "r", does: "Reference annotations on or off", act: () => actions.toggleReference() },
     { keys: ["Escape"], show: "Esc", does: "Let go of the chosen beat", act: () => actions.release() },
     { keys: ["?"], show: "?", does: "This list", act: () => actions.help() },

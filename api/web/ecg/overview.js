@@ -119,7 +119,7 @@ export class Overview {
         axes: [
           { show: false },
           { size: GUTTER_PX, gap: 4, stroke: ink, font: "10.5px system-ui, sans-serif", space: 26,
-            grid: line, ticks: { show: false }, values: (_, found) => found.map((v) => this.#axisText(v)) },
+            grid: line, ticks: { show: false }, values: (_, found) => found.map((v) => this.#axisText(v, found[1] - found[0])) },
         ],
         series: [{}, { paths: () => null, points: { show: false } }],
         hooks: { draw: [(plot) => this.#dots(plot, x, y)] },
@@ -129,8 +129,8 @@ export class Overview {
     );
   }
 
-  #axisText(value) {
-    return this.asRate ? String(value) : `${value.toFixed(1)} s`;
+  #axisText(value, step) {
+    return this.asRate ? String(value) : `${value.toFixed(step < 0.1 ? 2 : 1)} s`;
   }
 
   /** At each beat the interval that ends there; a pause too long to be one leaves a gap. */

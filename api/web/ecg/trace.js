@@ -37,9 +37,8 @@ export class Trace extends EventTarget {
     return Math.max(this.width - GUTTER_PX, 1);
   }
 
-  /** Fetch the whole record coarsely and draw. */
-  async start() {
-    const whole = await this.tiles.overview();
+  /** whole: the record in one coarse tile, from which the strips take their height. */
+  begin(whole) {
     this.strips.forEach((strip, i) => strip.fit(whole.leads[i].y));
     this.waiting.remove();
     this.layOut();
@@ -52,7 +51,7 @@ export class Trace extends EventTarget {
   }
 
   layOut() {
-    this.width = this.element.clientWidth;
+    this.width = this.element.clientWidth; // nothing while another layout is shown
     if (!this.width) return;
     this.referenceLane.canvas.hidden = !this.reading.reference?.shown;
     for (const lane of [this.modelLane, this.referenceLane, this.axis]) lane.resize(this.width);

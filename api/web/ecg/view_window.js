@@ -21,6 +21,12 @@ export class ViewWindow extends EventTarget {
     return this.start_s + this.span_s / 2;
   }
 
+  /** From now on always so many seconds (or the whole record, if that is shorter); null: free again. */
+  lock(span_s) {
+    this.#locked_s = span_s;
+    this.set(this.start_s, this.span_s);
+  }
+
   set(start_s, span_s = this.span_s) {
     cancelAnimationFrame(this.#frame);
     this.#apply(start_s, span_s);
@@ -32,6 +38,7 @@ export class ViewWindow extends EventTarget {
 
   /** Zoom by a factor (below 1: closer) around a moment. */
   zoom(factor, around_s = this.middle_s, { glide = true } = {}) {
+    if (this.#locked_s) return;
     const goal = glide ? this.#goal() : this;
     const span_s = Math.min(Math.max(goal.span_s * factor, SHORTEST_S), this.duration_s);
     const start_s = around_s - ((around_s - goal.start_s) / goal.span_s) * span_s;
@@ -66,6 +73,7 @@ export class ViewWindow extends EventTarget {
 
   #frame = 0;
   #to = null;
+  #locked_s = null;
 
   /** Where it is going: keys pressed quickly add up. */
   #goal() {
@@ -87,7 +95,7 @@ export class ViewWindow extends EventTarget {
   }
 
   #clipped(start_s, span_s) {
-    const span = Math.min(Math.max(span_s, SHORTEST_S), this.duration_s);
+    const span = Math.min(Math.max(this.#locked_s ?? span_s, SHORTEST_S), this.duration_s);
     return { span_s: span, start_s: Math.min(Math.max(start_s, 0), this.duration_s - span) };
   }
 }

@@ -17,6 +17,22 @@ export function failure(error, { retry, label = "Try again" } = {}) {
   );
 }
 
+/** A part of the service that is not there (503): not a mishap, but something to be done first. */
+export function unavailable(problem, { retry }) {
+  return el(
+    "div",
+    { class: "notice unavailable", role: "alert" },
+    el("strong", { text: problem.title }),
+    el("p", {}, coded(problem.detail)),
+    el("button", { type: "button", text: "Try again", onclick: retry }),
+  );
+}
+
+/** Commands, which stand in backquotes, as code; sentences as paragraphs of their own. */
+function coded(text) {
+  return text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? el("code", { text: part }) : part));
+}
+
 export function remark(text) {
   return el("p", { class: "notice", text });
 }

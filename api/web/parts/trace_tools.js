@@ -14,6 +14,12 @@ export function traceTools({ trace, view, reading, jumps, help }) {
     place.textContent = `${clock(view.start_s, 1)} – ${clock(view.end_s, 1)}`;
   });
   const paper = () => view.zoom(spanAtPaperSpeed(trace.plotWidth) / view.span_s);
+  const zooming = group("Zoom", [
+    button("−", "Wider (-)", () => view.zoom(1.5)),
+    button("+", "Closer (+)", () => view.zoom(1 / 1.5)),
+    button("25 mm/s", "As on paper (0)", paper),
+    button("All", "The whole record (w)", () => view.glide(0, view.duration_s)),
+  ]);
   const jumping = group("Beats", [
     button("‹", "Previous beat that is not normal (p)", () => jumps.toAbnormal(-1)),
     el("span", { class: "tool-text", text: "not N" }),
@@ -25,18 +31,28 @@ export function traceTools({ trace, view, reading, jumps, help }) {
   return el(
     "div",
     { class: "trace-tools", role: "toolbar", "aria-label": "Trace" },
-    group("Zoom", [
-      button("−", "Wider (-)", () => view.zoom(1.5)),
-      button("+", "Closer (+)", () => view.zoom(1 / 1.5)),
-      button("25 mm/s", "As on paper (0)", paper),
-      button("All", "The whole record (w)", () => view.glide(0, view.duration_s)),
-    ]),
+    trace.sheet ? layoutChoice(trace, zooming) : null,
+    zooming,
     gainChoice(trace),
     jumping,
     place,
     scale,
     button("?", "Keys (?)", help, "icon"),
   );
+}
+
+/** As a sheet or one below the other; on a sheet the scale is fixed, so zooming goes away. */
+function layoutChoice(trace, zooming) {
+  const sheet = button("12 leads", "12-lead sheet (l)", () => trace.choose(true));
+  const stacked = button("Stacked", "Leads one below the other (l)", () => trace.choose(false));
+  const show = () => {
+    sheet.setAttribute("aria-pressed", String(trace.isSheet));
+    stacked.setAttribute("aria-pressed", String(!trace.isSheet));
+    zooming.hidden = trace.isSheet;
+  };
+  trace.addEventListener("layout", show);
+  show();
+  return group("Layout", [sheet, stacked]);
 }
 
 function gainChoice(trace) {

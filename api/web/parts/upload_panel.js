@@ -91,7 +91,7 @@ export class UploadPanel extends EventTarget {
     try {
       const { record, known } = await upload(work.files, { ...work, signal, on: shown.on });
       shown.say("Asking for the beats …");
-      if (!known) await ask(record.id, signal);
+      if (!known) await ask(record.id, { signal });
       this.#done(work, record, known);
     } catch (error) {
       if (this.signal.aborted) return;

@@ -7,17 +7,17 @@ import { json, jsonWhenReached } from "./http.js";
 const PROGRESS_EVERY_MS = 1000;
 export const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 
-/** The newest prediction of beats of a record, without its beats; null when there is none. */
-export async function newestOfRecord(recordId, signal) {
-  const query = new URLSearchParams({ record_id: recordId, task: "beats", limit: "1" });
+/** The newest prediction of a record for a task, perhaps without its result; null when there is none. */
+export async function newestOfRecord(recordId, task, signal) {
+  const query = new URLSearchParams({ record_id: recordId, task, limit: "1" });
   return (await jsonWhenReached(`v1/predictions?${query}`, { signal })).data[0] ?? null;
 }
 
-/** A new prediction; the key makes a repeated request give the same one. */
-export function ask(recordId, signal) {
+/** A new prediction; the key makes a repeated request give the same one. `model`: name or name@version. */
+export function ask(recordId, { task = "beats", model = "", signal }) {
   return jsonWhenReached("v1/predictions", {
     method: "POST",
-    body: { record_id: recordId, task: "beats" },
+    body: { record_id: recordId, task, ...(model ? { model } : {}) },
     headers: { "Idempotency-Key": crypto.randomUUID() },
     signal,
   });
@@ -35,9 +35,8 @@ export async function followed(prediction, { on, signal }) {
     // once more when the service ended the stream because it was itself stopped
     found = await jsonWhenReached(`v1/predictions/${prediction.id}`, { signal });
   }
-  return found.result?.beats || found.status !== "succeeded"
-    ? found
-    : jsonWhenReached(`v1/predictions/${prediction.id}`, { signal });
+  const whole = found.task !== "beats" || found.result?.beats;
+  return whole || found.status !== "succeeded" ? found : jsonWhenReached(`v1/predictions/${prediction.id}`, { signal });
 }
 
 /** Events tell at once that it has ended; how far it is has to be asked. */

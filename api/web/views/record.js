@@ -3,20 +3,21 @@
 import { BeatTip } from "../ecg/beat_tip.js";
 import { Jumps } from "../ecg/jumps.js";
 import { keyTable, listenToKeys } from "../ecg/keys.js";
+import { Layouts } from "../ecg/layouts.js";
 import { Overview } from "../ecg/overview.js";
 import { spanAtPaperSpeed } from "../ecg/paper.js";
 import { Reading } from "../ecg/reading.js";
 import { SignalTiles } from "../ecg/signal_tiles.js";
-import { Trace } from "../ecg/trace.js";
 import { ViewWindow } from "../ecg/view_window.js";
 import { announce } from "../parts/announce.js";
 import { BeatTable } from "../parts/beat_table.js";
 import { el, fill } from "../parts/dom.js";
-import { duration, trimmed } from "../parts/format.js";
+import { count, duration, trimmed } from "../parts/format.js";
 import { showKeyHelp } from "../parts/key_help.js";
 import { failure } from "../parts/notices.js";
 import { PredictionPanel } from "../parts/prediction_panel.js";
 import { ReferencePanel } from "../parts/reference_panel.js";
+import { RiskPanel } from "../parts/risk_panel.js";
 import { SummaryPanel } from "../parts/summary_panel.js";
 import { traceTools } from "../parts/trace_tools.js";
 import { jsonWhenReached } from "../service/http.js";
@@ -31,8 +32,7 @@ export async function recordView(main, [recordId], signal) {
   const reading = new Reading();
   const tiles = new SignalTiles(record);
   const tip = new BeatTip(reading);
-  const trace = new Trace({ record, view, reading, tiles, tip });
-  trace.element.append(tip.element);
+  const trace = new Layouts({ record, view, reading, tiles, tip });
   const overview = new Overview({ view, reading });
   const jumps = new Jumps({ view, reading });
   const workplace = { record, view, reading, tiles, trace, overview, jumps, signal };
@@ -47,6 +47,11 @@ function actions({ view, reading, trace }, help) {
   return {
     help,
     paperSpeed: () => view.zoom(spanAtPaperSpeed(trace.plotWidth) / view.span_s),
+    otherLayout: () => {
+      if (!trace.sheet) return announce("The sheet needs the twelve leads in millivolts");
+      trace.choose(!trace.isSheet);
+      return announce(trace.isSheet ? "12-lead sheet" : "Leads one below the other");
+    },
     toggleReference: () => {
       if (!reading.reference) return announce("This record came without reference annotations");
       reading.showReference(!reading.reference.shown);
@@ -59,7 +64,12 @@ function actions({ view, reading, trace }, help) {
 function layOut(main, workplace, keys) {
   const { record, trace, overview, jumps, view, reading, signal } = workplace;
   const summary = new SummaryPanel(reading, jumps);
-  const prediction = new PredictionPanel(record, { reading, summary, signal });
+  const prediction = new PredictionPanel(record, { task: "beats", signal, show: (found) => {
+    reading.setResult(found.result);
+    summary.show(found);
+    announce(`${count(reading.beats.length)} beats read by ${found.model.name} version ${found.model.version}`);
+  } });
+  const risk = trace.sheet ? riskPanels(workplace) : [];
   const reference = new ReferencePanel({ record, reading, jumps });
   const table = new BeatTable({ reading, jumps });
   workplace.prediction = prediction;
@@ -76,9 +86,17 @@ function layOut(main, workplace, keys) {
           traceTools({ trace, view, reading, jumps, help: () => showKeyHelp(keys) }), trace.element, trace.tip.line),
         overview.element,
         table.element),
-      el("aside", { class: "workplace-side", "aria-label": "Result" }, prediction.element, summary.element, reference.element),
+      el("aside", { class: "workplace-side", "aria-label": "Result" }, prediction.element, summary.element, ...risk, reference.element),
     ),
   );
+}
+
+/** With twelve leads there is a second task. */
+function riskPanels(workplace) {
+  const { record, view, signal } = workplace;
+  const panel = new RiskPanel((start_s) => view.glide(start_s));
+  workplace.risk = new PredictionPanel(record, { task: "afib-5y", signal, show: (found) => panel.show(found) });
+  return [workplace.risk.element, panel.element];
 }
 
 function header(record) {
@@ -102,11 +120,12 @@ function header(record) {
 
 /** Signal, reference and prediction come each in their time; what fails is said and the rest stays. */
 async function begin(workplace) {
-  const { record, trace, view, overview, reading, prediction, tiles, signal } = workplace;
+  const { record, trace, view, overview, reading, prediction, risk, tiles, signal } = workplace;
   tiles.addEventListener("refused", ({ detail }) => say(workplace, detail));
   const parts = [
-    trace.start().then(() => view.set(0, Math.min(spanAtPaperSpeed(trace.plotWidth), record.duration_s))),
+    trace.start().then(() => trace.isSheet || view.set(0, Math.min(spanAtPaperSpeed(trace.plotWidth), record.duration_s))),
     prediction.begin(),
+    risk?.begin() ?? Promise.resolve(),
   ];
   if (record.has_annotations) {
     const path = `v1/records/${record.id}/annotations`;
