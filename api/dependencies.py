@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Request, Security
+from fastapi.security import HTTPBearer, SecurityScopes
 from sqlalchemy.orm import Session
 
+from api.callers import STATE_NAME
 from api.state import ApiState
+from services.access.caller import Caller
 from services.access.idempotency import IdempotentRequest
 
 
@@ -25,15 +28,46 @@ def reading_session(state: State) -> Iterator[Session]:
         yield session
 
 
+_key = HTTPBearer(
+    scheme_name="key",
+    auto_error=False,
+    description="Made by `ectopy keys create`. Until there is one, local clients need none.",
+)
+
+
+def permitted(
+    request: Request, scopes: SecurityScopes, _: Annotated[object, Security(_key)]
+) -> Caller:
+    """The caller, whom the middleware knows; NotPermitted unless one of the scopes is held."""
+    caller: Caller = getattr(request.state, STATE_NAME)
+    caller.require(scopes.scopes)
+    return caller
+
+
+def known_caller(request: Request) -> Caller:
+    caller: Caller = getattr(request.state, STATE_NAME)
+    return caller
+
+
 def idempotent_request(
     request: Request,
+    caller: Annotated[Caller, Depends(known_caller)],
     idempotency_key: Annotated[
         str | None,
         Header(description="The same key and body give the same resource; another body is 409."),
     ] = None,
 ) -> IdempotentRequest:
-    return IdempotentRequest(f"{request.method} {request.url.path}", idempotency_key)
+    return IdempotentRequest(
+        f"{request.method} {request.url.path}", idempotency_key, project_id=caller.project_id
+    )
 
 
 ReadSession = Annotated[Session, Depends(reading_session)]
 Idempotent = Annotated[IdempotentRequest, Depends(idempotent_request)]
+
+# the caller, who holds the scope (one of them, where there are two)
+Reads = Annotated[Caller, Security(permitted, scopes=["read"])]
+Predicts = Annotated[Caller, Security(permitted, scopes=["predict"])]
+Trains = Annotated[Caller, Security(permitted, scopes=["train"])]
+Administers = Annotated[Caller, Security(permitted, scopes=["admin"])]
+Stores = Annotated[Caller, Security(permitted, scopes=["predict", "train"])]

@@ -12,14 +12,26 @@ from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 
 from services.db.session import DATABASE_AWAY
-from services.errors import PROBLEM_BASE, EctopyError, MalformedInput, RateLimited, Unavailable
+from services.errors import (
+    PROBLEM_BASE,
+    EctopyError,
+    MalformedInput,
+    NotAuthenticated,
+    RateLimited,
+    Unavailable,
+)
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+DATABASE_IS_AWAY = Unavailable(
+    "the database does not answer; nothing was changed, try again in a moment"
+)
 NO_FILE = "no file: send multipart/form-data with the record's files, each in a part named `file`"
 _TITLES = {
     400: ("malformed-input", "Malformed input"),
+    401: ("not-authenticated", "Not authenticated"),
+    403: ("not-permitted", "Not permitted"),
     404: ("not-found", "Not found"),
     405: ("method-not-allowed", "Method not allowed"),
     413: ("too-large", "Too large"),
@@ -46,7 +58,14 @@ def problem_response(problem: dict[str, Any], headers: dict[str, str] | None = N
 def _deliberate(_: Request, error: Exception) -> Response:
     if not isinstance(error, EctopyError):
         raise error
+    return refusal(error)
+
+
+def refusal(error: EctopyError) -> Response:
+    """The answer that a deliberate error is, with the headers that belong to it."""
     headers = {}
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="ectopy"'
     if isinstance(error, RateLimited):
         headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, Unavailable):
@@ -100,8 +119,7 @@ def _http(_: Request, error: Exception) -> Response:
 
 def _database_away(request: Request, error: Exception) -> Response:
     log.warning("database.away", path=request.url.path, reason=type(error).__name__)
-    away = Unavailable("the database does not answer; nothing was changed, try again in a moment")
-    return problem_response(away.problem(), {"Retry-After": "5"})
+    return refusal(DATABASE_IS_AWAY)
 
 
 def _not_storable(_: Request, error: Exception) -> Response:

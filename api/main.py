@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from api import docs_page, errors
-from api.middleware import BodyLimit, LocalClientsOnly, Measured
+from api.callers import KeyRing, KnownCallers
+from api.middleware import BodyLimit, Measured
 from api.openapi import describe
 from api.routers import exports, imports, models, operations, page, predict, predictions, records
 from api.state import state_for
@@ -29,14 +30,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.ectopy = state_for(settings)
+    state = app.state.ectopy = state_for(settings)
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes,
         imports=(imports.PATH, settings.max_import_bytes),
     )
+    app.add_middleware(
+        KnownCallers,
+        key_ring=KeyRing(state.sessions),
+        allowed=networks(settings.allowed_clients),
+    )
     app.add_middleware(Measured)
-    app.add_middleware(LocalClientsOnly, allowed=networks(settings.allowed_clients))
     errors.install(app)
     for room in (records, predictions, predict, exports, models, imports, operations, page):
         app.include_router(room.router)

@@ -1,4 +1,4 @@
-"""What surrounds every request: who may call, how much may be sent, what is measured."""
+"""What surrounds every request: how much may be sent, what is measured."""
 
 from __future__ import annotations
 
@@ -9,29 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import problem_response
 from services import telemetry
-from services.access.clients import IPNetwork, may_call
-from services.errors import NotPermitted, TooLarge
+from services.errors import TooLarge
 
 MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
-
-
-class LocalClientsOnly:
-    """Without keys the service answers this machine, and networks that a setting names."""
-
-    def __init__(self, app: ASGIApp, *, allowed: tuple[IPNetwork, ...]) -> None:
-        self._app, self._allowed = app, allowed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            client = scope.get("client")
-            if not may_call(client[0] if client else None, self._allowed):
-                refused = NotPermitted(
-                    "no API keys are configured, so only this machine may call; networks may be "
-                    "allowed with ECTOPY_ALLOWED_CLIENTS"
-                )
-                await problem_response(refused.problem())(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
 
 
 class BodyLimit:

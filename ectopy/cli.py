@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ectopy.commands import beats, deepecg, ecgbert, models, predict
+from ectopy.commands import beats, deepecg, ecgbert, keys, models, predict
 from services.errors import EctopyError
 from services.settings import Settings
 
@@ -22,6 +22,7 @@ app.command(name="predict")(predict.predict)
 app.command(name="ec57")(beats.ec57)
 app.command(name="train-default")(beats.train_default)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 app.add_typer(ecgbert.app, name="ecgbert")
 app.add_typer(deepecg.app, name="deepecg")
 

@@ -24,12 +24,14 @@ class Problem(BaseModel):
 
 _DESCRIPTIONS = {
     400: "malformed request or file",
-    403: "not allowed to call",
+    401: "no API key, or one that is not good",
+    403: "the key lacks the scope, or this client may not call",
     404: "unknown id",
     409: "conflict with the present state",
     413: "too large",
     415: "unknown format",
     422: "understood, but invalid",
+    429: "too many requests; `Retry-After` says when to come back",
     503: "a part of the system, or a model, is not there; `detail` says what to do",
 }
 
@@ -42,5 +44,5 @@ def problems(*statuses: int, beside: Responses | None = None) -> Responses:
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return (beside or {}) | {
         status: {"description": _DESCRIPTIONS[status], "content": schema}
-        for status in sorted({403, 422, 503, *statuses})
+        for status in sorted({401, 403, 422, 429, 503, *statuses})
     }

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import ColumnElement, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services import clock
+from services.access.caller import DEFAULT_PROJECT
 from services.access.row import IdempotencyKeyRow
 from services.errors import MalformedInput, StateConflict
 
@@ -22,11 +23,15 @@ MAX_KEY_LENGTH = 255
 
 @dataclass(frozen=True)
 class IdempotentRequest:
-    """A creating request: where it went, the client's key (None: none sent), a hash of its body."""
+    """A creating request: where it went, the client's key (None: none sent), a hash of its body.
+
+    Keys of one project mean nothing in another.
+    """
 
     scope: str
     key: str | None
     request_sha256: str = ""
+    project_id: str = DEFAULT_PROJECT
 
     def __post_init__(self) -> None:
         if self.key is not None and not 0 < len(self.key) <= MAX_KEY_LENGTH:
@@ -35,7 +40,7 @@ class IdempotentRequest:
     def with_body(self, body: Any) -> IdempotentRequest:
         """The same request with the hash of its (JSON-like) body filled in."""
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        return IdempotentRequest(self.scope, self.key, digest)
+        return replace(self, request_sha256=digest)
 
 
 def earlier_resource(session: Session, request: IdempotentRequest, new_id: str) -> str | None:
@@ -47,6 +52,7 @@ def earlier_resource(session: Session, request: IdempotentRequest, new_id: str) 
     if request.key is None:
         return None
     values = {
+        "project_id": request.project_id,
         "scope": request.scope,
         "key": request.key,
         "request_sha256": request.request_sha256,
@@ -57,11 +63,7 @@ def earlier_resource(session: Session, request: IdempotentRequest, new_id: str) 
     made = session.execute(statement.returning(IdempotencyKeyRow.key)).first()
     if made is not None:
         return None
-    row = session.execute(
-        select(IdempotencyKeyRow).where(
-            IdempotencyKeyRow.scope == request.scope, IdempotencyKeyRow.key == request.key
-        )
-    ).scalar_one()
+    row = session.execute(select(IdempotencyKeyRow).where(_is(request))).scalar_one()
     if row.request_sha256 != request.request_sha256:
         raise StateConflict("this Idempotency-Key was used before with another request body")
     return row.resource_id
@@ -71,9 +73,7 @@ def settle_on(session: Session, request: IdempotentRequest, resource_id: str) ->
     """The key stands for a resource that was there already, not for the id first proposed."""
     if request.key is not None:
         session.execute(
-            update(IdempotencyKeyRow)
-            .where(IdempotencyKeyRow.scope == request.scope, IdempotencyKeyRow.key == request.key)
-            .values(resource_id=resource_id)
+            update(IdempotencyKeyRow).where(_is(request)).values(resource_id=resource_id)
         )
 
 
@@ -85,3 +85,11 @@ def forget_older(session: Session, before: datetime) -> int:
         .returning(IdempotencyKeyRow.key)
     )
     return len(removed.all())
+
+
+def _is(request: IdempotentRequest) -> ColumnElement[bool]:
+    return and_(
+        IdempotencyKeyRow.project_id == request.project_id,
+        IdempotencyKeyRow.scope == request.scope,
+        IdempotencyKeyRow.key == request.key,
+    )

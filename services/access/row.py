@@ -1,17 +1,33 @@
-"""What is remembered of requests that must not be carried out twice."""
+"""Keys that let callers in, and what is remembered of requests that must not be done twice."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.db.base import Base
 
 
+class ApiKeyRow(Base):
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str] = mapped_column(doc="what it is for, in its owner's words")
+    prefix: Mapped[str] = mapped_column(unique=True, doc="its part that may be shown")
+    sha256: Mapped[str] = mapped_column(doc="of all of its text, which is kept nowhere")
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class IdempotencyKeyRow(Base):
     __tablename__ = "idempotency_keys"
 
+    project_id: Mapped[str] = mapped_column(primary_key=True, server_default="default")
     scope: Mapped[str] = mapped_column(primary_key=True, doc="method and path")
     key: Mapped[str] = mapped_column(primary_key=True)
     request_sha256: Mapped[str]

@@ -1,0 +1,118 @@
+"""API keys: made, shown once, kept as a hash, found again in constant time, revoked.
+
+A key reads `ectopy_PREFIX_SECRET`. The prefix is its name in lists and logs; of the rest, 256
+random bits, only a hash is kept. Random bits need no slow hash: nobody can try them all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from services import clock, ids
+from services.access.caller import DEFAULT_PROJECT, Caller, Scope
+from services.access.row import ApiKeyRow
+from services.errors import NotAuthenticated, NotFound, UnusableInput
+
+PREFIX_LETTERS = "abcdefghjkmnpqrstvwxyz23456789"
+PREFIX_LENGTH = 8
+SECRET_BYTES = 32
+_KEY = re.compile(r"ectopy_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,49}", re.ASCII)
+_NO_SHA256 = "0" * 64
+REFUSED = "the API key is unknown, has expired or was revoked"
+MISSING = (
+    "an API key is needed: send `Authorization: Bearer <key>`; `ectopy keys create` on the "
+    "machine of the service makes one"
+)
+
+
+def create(
+    session: Session,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    project_id: str = DEFAULT_PROJECT,
+    expires_at: datetime | None = None,
+) -> tuple[ApiKeyRow, str]:
+    """A new key and its text, which nothing keeps: whoever loses it makes another."""
+    if not _PROJECT.fullmatch(project_id):
+        raise UnusableInput(
+            f"project {project_id[:60]!r}: 1 to 50 small letters, digits or dashes, no dash first"
+        )
+    held = _scopes(scopes)
+    prefix = "".join(secrets.choice(PREFIX_LETTERS) for _ in range(PREFIX_LENGTH))
+    text = f"ectopy_{prefix}_{secrets.token_urlsafe(SECRET_BYTES)}"
+    row = ApiKeyRow(
+        id=ids.new_id("key"),
+        project_id=project_id,
+        name=name,
+        prefix=prefix,
+        sha256=_sha256(text),
+        scopes=held,
+        created_at=clock.now(),
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    return row, text
+
+
+def revoke(session: Session, reference: str) -> ApiKeyRow:
+    """Ends a key, named by its id or its prefix, at once and for good."""
+    query = select(ApiKeyRow).where(
+        (ApiKeyRow.id == reference) | (ApiKeyRow.prefix == reference.removeprefix("ectopy_"))
+    )
+    row = session.scalars(query).first()
+    if row is None:
+        raise NotFound(f"there is no API key {reference[:60]}")
+    row.revoked_at = row.revoked_at or clock.now()
+    session.flush()
+    return row
+
+
+def every(session: Session) -> Sequence[ApiKeyRow]:
+    """All keys, newest first, also those that are no longer good."""
+    return session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id.desc())).all()
+
+
+def are_configured(session: Session) -> bool:
+    """Whether a key was ever made. One that expires or is revoked opens no door again."""
+    return bool(session.scalar(select(exists().select_from(ApiKeyRow))))
+
+
+def caller_of(session: Session, text: str) -> Caller:
+    """Whose key this is; NotAuthenticated does not say what is wrong with it."""
+    match = _KEY.fullmatch(text)
+    prefix = match["prefix"] if match else ""
+    row = session.scalars(select(ApiKeyRow).where(ApiKeyRow.prefix == prefix)).first()
+    same = hmac.compare_digest(_sha256(text), row.sha256 if row is not None else _NO_SHA256)
+    if row is None or not same or not is_good(row):
+        raise NotAuthenticated(REFUSED)
+    return Caller(row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.id)
+
+
+def is_good(row: ApiKeyRow) -> bool:
+    """Neither revoked nor expired."""
+    expired = row.expires_at is not None and row.expires_at <= clock.now()
+    return row.revoked_at is None and not expired
+
+
+def _scopes(names: Iterable[str]) -> list[str]:
+    wanted = set(names)
+    unknown = sorted(wanted - set(Scope))
+    if unknown or not wanted:
+        said = f"no scope {', '.join(unknown)}" if unknown else "no scope was named"
+        raise UnusableInput(f"{said}; there are: {', '.join(Scope)}")
+    return [scope for scope in Scope if scope in wanted]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
