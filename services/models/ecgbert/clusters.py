@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +16,23 @@ from services.ecg.segmentation import WAVE_NAMES, WaveIntervals
 from services.errors import MalformedInput
 from services.models.ecgbert.spec import CLUSTERS_PER_WAVE, TOKEN_OFFSETS, TOKEN_POINTS
 
+# how ten numbers are made of a wave before they are compared with the centres
+Points = Literal["spread", "first"]
+_POINTS: tuple[Points, ...] = ("spread", "first")
+
 FIT_SAMPLE = 20_000  # waves of a kind that k-means is shown at most
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """Centroids of each wave kind, in the order P, QRS, T, background: (n_clusters, n_points)."""
+    """Centroids of each wave kind, in the order P, QRS, T, background: (n_clusters, n_points).
+
+    points: of what the centres were fitted to compare with: ten points `spread` over the wave in
+    ordinary QRS heights, or, with the public centres, its `first` ten samples in mV.
+    """
 
     centroids: tuple[NDArray[np.float64], ...]
+    points: Points = "spread"
 
     def tokens(self, points: NDArray[np.floating], kind: IntArray) -> IntArray:
         """Token id of each wave, (n_waves,): the nearest centroid's number within its kind's range.
@@ -39,7 +50,7 @@ class Clusters:
     def save(self, path: Path) -> None:
         """As .npz, one array a wave kind."""
         arrays = dict(zip(WAVE_NAMES, self.centroids, strict=True))
-        np.savez(path, allow_pickle=False, **arrays)
+        np.savez(path, allow_pickle=False, points=np.array(self.points), **arrays)
 
     @staticmethod
     def load(path: Path) -> Clusters:
@@ -47,6 +58,7 @@ class Clusters:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = tuple(np.asarray(stored[name], dtype=np.float64) for name in WAVE_NAMES)
+                points = _points(stored)
         except (OSError, KeyError, ValueError) as problem:
             raise MalformedInput(
                 f"{path.name}: not a file of clusters, expected the arrays {', '.join(WAVE_NAMES)}"
@@ -57,7 +69,17 @@ class Clusters:
                     f"{path.name}: {name} has the shape {array.shape}, "
                     f"expected {(count, TOKEN_POINTS)}"
                 )
-        return Clusters(arrays)
+        return Clusters(arrays, points)
+
+
+def _points(stored: Mapping[str, NDArray[Any]]) -> Points:
+    if "points" in stored:
+        for known in _POINTS:
+            if str(stored["points"]) == known:
+                return known
+        raise ValueError(f"points is {stored['points']}")
+    # a file of the public centres says that they are principal components
+    return "first" if "in_pca_space" in stored else "spread"
 
 
 def wave_points(lead_signals: FloatArray, waves: WaveIntervals) -> FloatArray:

@@ -99,7 +99,7 @@ def clusters_at(where: Path) -> Clusters:
         return Clusters.load(where / CLUSTERS_NPZ)
     if any((where / name).is_file() for name in cluster_file_names()):
         found = read_cluster_folder(where)
-        return Clusters(tuple(found[wave].centers for wave in WAVE_NAMES))
+        return Clusters(tuple(found[wave].centers for wave in WAVE_NAMES), "first")
     raise NotFound(
         f"no clusters at {where.name}; looked for a .npz file, a folder with {CLUSTERS_NPZ}, "
         f"and a folder with {', '.join(cluster_file_names())}"

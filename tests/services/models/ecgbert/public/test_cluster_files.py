@@ -80,3 +80,11 @@ def test_clusters_are_found_as_a_file_in_a_folder_and_as_the_public_files(where:
 def test_where_no_clusters_are_it_says_what_was_looked_for(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"clusters\.npz.*P_cluster\.pkl.*BG_cluster\.pkl"):
         clusters_at(tmp_path)
+
+
+def test_public_centres_say_that_they_are_compared_with_first_samples(tmp_path: Path) -> None:
+    write_cluster_folder(tmp_path)
+    write_clusters_npz(read_cluster_folder(tmp_path), tmp_path / "clusters.npz")
+    assert clusters_at(tmp_path / "clusters.npz").points == "first"
+    (tmp_path / "clusters.npz").unlink()
+    assert clusters_at(tmp_path).points == "first"
