@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.models.deepecg.family import FAMILY as DEEPECG
 from services.models.deepecg.importing import import_public
 from services.models.ecgbert.family import FAMILY as ECGBERT
-from services.models.interface import Importer, ModelFamily
+from services.models.interface import FineTunable, Importer, ModelFamily
 
 FAMILIES: dict[str, ModelFamily] = {
     ECGBERT.spec.family: ECGBERT,
@@ -14,3 +14,6 @@ FAMILIES: dict[str, ModelFamily] = {
 
 # task -> what makes a model folder of a published file
 IMPORTERS: dict[str, Importer] = {DEEPECG.spec.task: import_public}
+
+# family name -> the family, where it can be fine-tuned
+FINE_TUNABLE: dict[str, FineTunable] = {}

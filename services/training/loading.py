@@ -1,0 +1,76 @@
+"""Batches in order, prepared by threads ahead of the loop; the same whatever the threads do."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.ecg.record import IntArray
+
+Inputs: TypeAlias = tuple[Tensor, ...]
+# one batch: its micro-batches, each with its number of items, inputs and target
+Micro: TypeAlias = tuple[int, Inputs, Any]
+
+_AHEAD = 2  # batches for each thread
+
+
+class _Data(Protocol):
+    def batch(self, indices: IntArray, generator: torch.Generator) -> tuple[Inputs, Any]: ...
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a run: the item `first` of an epoch."""
+
+    seed: int
+    epoch: int
+    first: int
+
+    def at(self, first: int) -> Position:
+        """Another item of the same epoch."""
+        return replace(self, first=first)
+
+    def generator(self) -> torch.Generator:
+        """Random numbers that belong to this place."""
+        words = np.random.SeedSequence([self.seed, self.epoch, self.first]).generate_state(1, "u8")
+        return torch.Generator().manual_seed(int(words[0] >> 1))
+
+
+def loaded(
+    data: _Data, order: IntArray, *, position: Position, batch: int, parts: int, loaders: int
+) -> Generator[list[Micro], None, None]:
+    """The batches of an epoch from `position` on, each divided into `parts` micro-batches."""
+
+    def prepared(first: int) -> list[Micro]:
+        chosen = order[first : first + batch]
+        size = -(-batch // parts)
+        pieces = [chosen[at : at + size] for at in range(0, len(chosen), size)]
+        starts = range(first, first + len(chosen), size)
+        return [
+            (len(piece), *data.batch(piece, position.at(start).generator()))
+            for start, piece in zip(starts, pieces, strict=True)
+        ]
+
+    firsts = range(position.first, len(order), batch)
+    if loaders == 0:
+        yield from map(prepared, firsts)
+        return
+    with ThreadPoolExecutor(loaders, thread_name_prefix="loader") as pool:
+        waiting: deque[Future[list[Micro]]] = deque()
+        try:
+            for first in firsts:
+                waiting.append(pool.submit(prepared, first))
+                if len(waiting) > loaders * _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
