@@ -7,11 +7,12 @@ import re
 import zipfile
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.browser.conftest import Reader, Watched
 from tests.browser.records_to_show import parts_of
-from tests.signals import made_files
+from tests.signals import made_ecg, made_files
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
@@ -76,6 +77,52 @@ def test_a_bad_upload_says_what_the_service_says_and_leaves_the_page(
     expect(page.get_by_role("heading", name="Records")).to_be_visible()
     page.get_by_role("button", name="Dismiss").click()
     expect(problem).to_have_count(0)
+
+
+def csv_of(values_a_lead: int, *, seed: int) -> bytes:
+    """Two columns of counts, which say neither rate nor unit nor leads."""
+    signal, _ = made_ecg(duration_s=values_a_lead / 250, sampling_rate_hz=250.0, seed=seed)
+    rows = (np.round(signal * 1000)).astype(int).T.tolist()
+    return "".join(f"{a},{b}\n" for a, b in rows).encode()
+
+
+def test_what_a_file_does_not_say_is_asked_for_and_kept_for_the_next(
+    page: Page, reader: Reader
+) -> None:
+    page.goto(reader.url)
+    page.set_input_files("#files", parts_of({"one.csv": csv_of(2500, seed=61)}))
+    form = page.get_by_role("form", name="What one.csv does not say")
+    expect(form).to_contain_text("does not say its sampling rate")
+    form.get_by_label("Sampling rate").fill("250")
+    form.get_by_label("Unit").select_option("uV")
+    form.get_by_label("Leads").fill("I, II, III")
+    form.get_by_label("Patient").fill("p-17")
+    form.get_by_role("button", name="Send with these").click()
+    expect(form).to_contain_text("has 2 leads, 3 are named")
+    expect(form.get_by_label("Sampling rate")).to_have_value("250")
+    expect(form.get_by_label("Patient")).to_have_value("p-17")
+    form.get_by_label("Leads").fill("II, V5")
+    form.get_by_role("button", name="Send with these").click()
+    expect(page.get_by_role("heading", name="one")).to_be_visible()
+    expect(page.get_by_text("2 leads · 10 s · 250 Hz · CSV · patient p-17")).to_be_visible()
+    (record,) = reader.client.get("/v1/records").json()["data"]
+    assert [lead["name"] for lead in record["leads"]] == ["II", "V5"]
+    answer = reader.client.get(f"/v1/records/{record['id']}/signal?max_points=4000").json()
+    assert 0.9 < max(answer["leads"][0]["value"]) < 1.2  # counts were microvolts
+
+
+def test_files_that_lack_the_same_are_sent_with_the_same(page: Page, reader: Reader) -> None:
+    page.goto(reader.url)
+    files = {f"{name}.csv": csv_of(2500, seed=seed) for name, seed in (("a", 62), ("b", 63))}
+    page.set_input_files("#files", parts_of(files))
+    expect(page.get_by_role("form")).to_have_count(2)
+    form = page.get_by_role("form", name="What a.csv does not say")
+    form.get_by_label("Sampling rate").fill("250")
+    form.get_by_role("button", name="Send all that ask").click()
+    expect(page.get_by_role("form")).to_have_count(0)
+    expect(page.locator("tbody tr")).to_have_count(2)
+    rates = [one["sampling_rate_hz"] for one in reader.client.get("/v1/records").json()["data"]]
+    assert rates == [250.0, 250.0]
 
 
 def test_an_upload_that_the_network_cut_is_sent_again_once_it_is_back(

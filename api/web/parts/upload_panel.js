@@ -8,12 +8,14 @@ import { announce } from "./announce.js";
 import { el, fill } from "./dom.js";
 import { bytes } from "./format.js";
 import { failure } from "./notices.js";
+import { detailsForm, fieldsNeeded } from "./record_details.js";
 
 const AT_ONCE = 2;
 
 export class UploadPanel extends EventTarget {
   #waiting = [];
   #running = 0;
+  #asking = new Map();
 
   /** Dispatches `stored` with {record, alone} for each record that came in. */
   constructor(signal) {
@@ -117,13 +119,54 @@ export class UploadPanel extends EventTarget {
       work.tries = 1;
       connection.answered(this.signal).then(again, () => {});
     }
+    const wanted = fieldsNeeded(error);
+    if (wanted.length) return this.#askDetails(work, error, wanted);
     const stopped = error.name === "AbortError";
     const shown = stopped ? { title: "Upload stopped", detail: "Nothing was stored." } : error;
     fill(work.item, el("span", { class: "upload-name", text: work.name }), failure(shown, { retry: again }), this.#dismiss(work.item));
+    return undefined;
   }
 
-  #dismiss(item) {
-    return el("button", { type: "button", class: "quiet", text: "Dismiss", onclick: () => item.remove() });
+  /** The files do not say all that a record needs: a person can. */
+  #askDetails(work, error, wanted) {
+    announce(`${work.name}: ${error.detail}`);
+    const send = (fields, all) => {
+      const { patient_id: _, ...common } = fields;
+      const others = all ? [...this.#asking.keys()].filter((other) => other !== work) : [];
+      this.#sendWith(work, fields);
+      for (const other of others) this.#sendWith(other, common);
+    };
+    const form = detailsForm({ name: work.name, problem: error.detail, wanted, given: work.fields, send });
+    fill(work.item, el("span", { class: "upload-name", text: work.name }), form, this.#dismiss(work.item, () => this.#asked(work)));
+    this.#asking.set(work, form);
+    this.#markAsking();
+  }
+
+  #sendWith(work, fields) {
+    this.#asked(work);
+    // another body needs another key
+    Object.assign(work, { fields, key: crypto.randomUUID() });
+    fill(work.item, el("span", { class: "upload-name", text: work.name }), " waits");
+    this.#waiting.push(work);
+    this.#next();
+  }
+
+  #asked(work) {
+    this.#asking.delete(work);
+    this.#markAsking();
+  }
+
+  /** Files of one device lack the same: what is said of one can be sent with all that ask. */
+  #markAsking() {
+    for (const form of this.#asking.values()) form.querySelector(".send-all").hidden = this.#asking.size < 2;
+  }
+
+  #dismiss(item, also = () => {}) {
+    const gone = () => {
+      item.remove();
+      also();
+    };
+    return el("button", { type: "button", class: "quiet", text: "Dismiss", onclick: gone });
   }
 }
 

@@ -3,9 +3,11 @@
 import { connection } from "./connection.js";
 import { problemOf, unreachable } from "./problem.js";
 
-/** The stored record and whether it was there before. `on(fraction)` hears of the sending. */
-export function upload(files, { on, signal, key }) {
+/** The stored record and whether it was there before. `on(fraction)` hears of the sending; `fields` say
+ * what the files do not: sampling_rate_hz, units, leads, patient_id. */
+export function upload(files, { on, signal, key, fields = {} }) {
   const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
   for (const file of files) form.append("file", file, file.name);
   return new Promise((resolve, reject) => {
     const sending = new XMLHttpRequest();

@@ -152,7 +152,13 @@ def check_extent(
 def hinted_rate(file_name: str, hints: ReadHints) -> float:
     """The rate from the request, for a file that has none; UnusableInput without one."""
     if hints.sampling_rate_hz is None:
-        raise UnusableInput(
-            f"{shown(file_name)} does not say its sampling rate: send it as sampling_rate_hz"
+        raise needed(
+            "sampling_rate_hz",
+            f"{shown(file_name)} does not say its sampling rate: send it as sampling_rate_hz",
         )
     return hints.sampling_rate_hz
+
+
+def needed(field: str, problem: str) -> UnusableInput:
+    """What a file does not say and a field of the request must; a client can ask for it by name."""
+    return UnusableInput(problem, errors=[{"loc": ["body", field], "msg": problem}])

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.ecg.leads import STANDARD_12, distinct_names
-from services.ecg.readers.base import ReadHints, shown
+from services.ecg.readers.base import ReadHints, needed, shown
 from services.ecg.readers.units import channel_unit, millivolts_in
 from services.ecg.record import MILLIVOLT
 from services.errors import UnusableInput
@@ -44,8 +44,9 @@ def lead_columns(
     taken: tuple[str, ...] = ()
     if not named and hints.leads is not None:
         if len(hints.leads) != len(names):
-            raise UnusableInput(
-                f"{shown(file_name)} has {len(names)} leads, {len(hints.leads)} are named in leads"
+            raise needed(
+                "leads",
+                f"{shown(file_name)} has {len(names)} leads, {len(hints.leads)} are named in leads",
             )
         names = hints.leads
     elif not named and len(names) == len(STANDARD_12):
@@ -53,9 +54,8 @@ def lead_columns(
     split = [_name_and_unit(name) for name in names]
     fallback = unit or hints.units
     if fallback is not None and millivolts_in(fallback) is None:
-        raise UnusableInput(
-            f"{shown(file_name)}: '{shown(fallback)}' is no unit of voltage; mV, uV or V is"
-        )
+        problem = f"{shown(file_name)}: '{shown(fallback)}' is no unit of voltage; mV, uV or V is"
+        raise UnusableInput(problem) if unit else needed("units", problem)
     placed = [channel_unit(name, own or fallback) for name, own in split]
     assumed = fallback is None and any(
         own is None and found == MILLIVOLT

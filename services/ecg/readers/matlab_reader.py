@@ -16,6 +16,7 @@ from services.ecg.readers.base import (
     check_extent,
     hinted_rate,
     listed,
+    needed,
     shown,
 )
 from services.ecg.readers.lead_columns import lead_columns
@@ -71,9 +72,10 @@ class MatlabReader(SingleFileReader):
         rate_hz = _scalar(fields, _RATE_NAMES) or hinted_rate(file.plain_name, hints)
         unit, leads = _text(fields, _UNIT_NAMES), _texts(fields, len(array))
         if unit is None and hints.units is None and array.dtype.kind in "iu":
-            raise UnusableInput(
+            raise needed(
+                "units",
                 f"{shown(file.plain_name)} holds whole numbers and no unit: send units, or the "
-                ".hea header that belongs to it"
+                ".hea header that belongs to it",
             )
         check_extent(
             file.plain_name,
