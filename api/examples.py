@@ -7,11 +7,13 @@ from typing import Any
 BASE_URL = "http://127.0.0.1:8000"
 RECORD_ID = "rec_01kb2v3f7m2k9d4q8t6x0z1c5e"
 PREDICTION_ID = "pred_01kb2v3f7m2k9d4q8t6x0z1c5e"
+DATASET_ID = "ds_01kb2v3f7m2k9d4q8t6x0z1c5e"
 IMPORT_ID = "imp_01kb2v3f7m2k9d4q8t6x0z1c5e"
 
 PARAMETERS: dict[str, Any] = {
     "record_id": RECORD_ID,
     "prediction_id": PREDICTION_ID,
+    "dataset_id": DATASET_ID,
     "import_id": IMPORT_ID,
     "name": "ecgbert-beats",
     "number": 1,
@@ -31,6 +33,9 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ("post", "/v1/predictions/batch"): (
         f"""{_JSON} '{{"record_ids": ["{RECORD_ID}"], "task": "beats"}}'"""
     ),
+    ("post", "/v1/datasets"): (
+        f"""{_JSON} '{{"name": "ward 3", "task": "beats", "record_ids": ["{RECORD_ID}"]}}'"""
+    ),
     ("get", "/v1/predictions/{prediction_id}/annotations.zip"): "-o annotations.zip",
     ("get", "/v1/predictions/{prediction_id}/events"): "-N",
     ("get", "/v1/predictions/{prediction_id}/record"): "-o labelled.edf",
@@ -44,6 +49,7 @@ QUERIES: dict[tuple[str, str], str] = {
     ("get", "/v1/records"): "?limit=20",
     ("get", "/v1/records/{record_id}/signal"): "?start_s=0&end_s=10&max_points=2000",
     ("get", "/v1/records/{record_id}/download"): "?format=wfdb",
+    ("get", "/v1/datasets"): "?task=beats&limit=20",
     ("get", "/v1/predictions"): "?status=succeeded&limit=20",
     ("get", "/v1/predictions/{prediction_id}/record"): "?format=edf",
     ("get", "/v1/predictions/{prediction_id}/report.pdf"): "?start_s=0",

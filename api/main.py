@@ -11,7 +11,17 @@ from api import docs_page, errors
 from api.callers import KeyRing, KnownCallers
 from api.middleware import BodyLimit, Measured
 from api.openapi import describe
-from api.routers import exports, imports, models, operations, page, predict, predictions, records
+from api.routers import (
+    datasets,
+    exports,
+    imports,
+    models,
+    operations,
+    page,
+    predict,
+    predictions,
+    records,
+)
 from api.state import state_for
 from services.access.clients import networks
 from services.settings import Settings
@@ -34,7 +44,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes,
-        imports=(imports.PATH, settings.max_import_bytes),
+        larger={
+            imports.PATH: (settings.max_import_bytes, "ECTOPY_MAX_IMPORT_BYTES"),
+            datasets.PATH: (settings.max_dataset_bytes, "ECTOPY_MAX_DATASET_BYTES"),
+        },
     )
     app.add_middleware(
         KnownCallers,
@@ -43,7 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(Measured)
     errors.install(app)
-    for room in (records, predictions, predict, exports, models, imports, operations, page):
+    rooms = (records, predictions, predict, exports, datasets, models, imports, operations, page)
+    for room in rooms:
         app.include_router(room.router)
     docs_page.install(app)
     describe(app)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,9 +18,11 @@ MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
 class BodyLimit:
     """Refuses a body that says it is too large before it is sent, and one that turns out so."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: int, imports: tuple[str, int] = ("", 0)) -> None:
-        self._app, self._max_bytes = app, max_bytes
-        self._import_path, self._max_import_bytes = imports
+    def __init__(
+        self, app: ASGIApp, *, max_bytes: int, larger: Mapping[str, tuple[int, str]] | None = None
+    ) -> None:
+        """larger: paths whose multipart bodies have another limit, with the setting it is from."""
+        self._app, self._max_bytes, self._larger = app, max_bytes, larger or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,9 +50,7 @@ class BodyLimit:
     def _limit(self, content_type: bytes, path: str) -> tuple[int, str]:
         """Files go to disk as they come; any other body is held in memory whole."""
         if content_type.strip().lower().startswith(b"multipart/"):
-            limit, setting = self._max_bytes, "ECTOPY_MAX_UPLOAD_BYTES"
-            if path == self._import_path:
-                limit, setting = self._max_import_bytes, "ECTOPY_MAX_IMPORT_BYTES"
+            limit, setting = self._larger.get(path, (self._max_bytes, "ECTOPY_MAX_UPLOAD_BYTES"))
             return limit, f"a request may have at most {limit:,} bytes ({setting})"
         limit = min(self._max_bytes, MAX_BODY_IN_MEMORY)
         return limit, f"a request without files may have at most {limit:,} bytes"

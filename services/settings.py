@@ -56,6 +56,14 @@ class Settings(BaseSettings):
     max_import_bytes: int = Field(
         4096 * MEBIBYTE, gt=0, description="largest request body that brings in a model"
     )
+    max_dataset_bytes: int = Field(
+        16384 * MEBIBYTE,
+        gt=0,
+        description="largest archive of a dataset, as it is sent and unpacked",
+    )
+    max_dataset_records: int = Field(
+        20_000, gt=0, description="most records that a dataset may have"
+    )
     max_record_values: int = Field(
         500_000_000, gt=0, description="most samples times leads that a record may have"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.access import row as access_rows
+from services.datasets import row as dataset_rows
 from services.db.base import Base
 from services.imports import row as import_rows
 from services.jobs import row as job_rows
@@ -10,6 +11,14 @@ from services.predictions import row as prediction_rows
 from services.records import row as record_rows
 from services.registry import row as registry_rows
 
-ROOMS = (access_rows, job_rows, record_rows, registry_rows, prediction_rows, import_rows)
+ROOMS = (
+    access_rows,
+    job_rows,
+    record_rows,
+    registry_rows,
+    dataset_rows,
+    prediction_rows,
+    import_rows,
+)
 
 metadata = Base.metadata

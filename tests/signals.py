@@ -27,11 +27,19 @@ def made_ecg(
     lead_gains_mv: tuple[float, ...] = (1.0, 0.6),
     noise_mv: float = 0.02,
     seed: int = 0,
+    uneven_s: float = 0.0,
 ) -> tuple[FloatArray, IntArray]:
-    """(n_leads, n_samples) mV, a lead for each gain (the size of its R peaks), and the R peaks."""
+    """(n_leads, n_samples) mV, a lead for each gain (the size of its R peaks), and the R peaks.
+
+    uneven_s: standard deviation of the R-R intervals, so that no two seeds have the same rhythm.
+    """
     n_samples = round(duration_s * sampling_rate_hz)
     rr_s = 60.0 / heart_rate_bpm
     at_s = np.arange(rr_s / 2, duration_s - 0.3, rr_s)
+    if uneven_s:
+        steps = np.random.default_rng((seed, 1)).normal(rr_s, uneven_s, 2 * len(at_s))
+        at_s = np.cumsum(np.clip(steps, 0.35, 1.8))
+        at_s = at_s[at_s < duration_s - 0.3]
     peaks = np.round(at_s * sampling_rate_hz).astype(np.int64)
     beat = np.zeros(n_samples)
     reach = round(0.5 * sampling_rate_hz)  # beyond it every wave is nothing

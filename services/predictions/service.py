@@ -10,8 +10,6 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from services import clock, ids
-from services.ecg.leads import standard_name
-from services.ecg.record import MILLIVOLT
 from services.ecg.writers.findings import RiskFinding
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.jobs import dispatch, lifecycle
@@ -23,6 +21,7 @@ from services.predictions.exports import Findings, beat_findings
 from services.predictions.repository import PredictionFilter
 from services.predictions.result_codec import beat_result, beat_rows
 from services.predictions.row import PredictionItemRow, PredictionRow
+from services.records.fit import require_fit
 from services.records.row import RecordRow
 from services.registry import service as registry
 from services.registry.row import ModelVersionRow
@@ -58,7 +57,7 @@ def create(
 ) -> PredictionRow:
     """A queued prediction of one record; UnusableInput when the record does not fit the model."""
     version, options = _checked(session, request)
-    _require_fit(FAMILY_SPECS[version.card["family"]], record)
+    require_fit(FAMILY_SPECS[version.card["family"]], record)
     return _created(session, prediction_id, version, options, [record], batch=False)
 
 
@@ -189,22 +188,6 @@ def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, 
     if errors:
         raise UnusableInput("options that this model does not have", errors=errors)
     return {name: option.default for name, option in spec.options.items()} | dict(options)
-
-
-def _require_fit(spec: FamilySpec, record: RecordRow) -> None:
-    if record.duration_s < spec.min_duration_s:
-        raise UnusableInput(
-            f"the record lasts {record.duration_s:g} s; this model needs at least "
-            f"{spec.min_duration_s:g} s"
-        )
-    names = {standard_name(lead["name"]) for lead in record.leads if lead["unit"] == MILLIVOLT}
-    if not names:
-        raise UnusableInput("the record has no ECG lead (none is in millivolts)")
-    missing = [lead for lead in spec.required_leads if lead not in names]
-    if missing:
-        raise UnusableInput(
-            f"the record lacks the leads {', '.join(missing)}; it has {', '.join(sorted(names))}"
-        )
 
 
 def _created(

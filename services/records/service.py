@@ -17,7 +17,7 @@ from services.ecg.decimation import min_max_envelope
 from services.ecg.readers.base import Limits, ReadHints, SourceFile
 from services.ecg.readers.detect import read_record
 from services.ecg.record import Annotations, EcgRecord
-from services.errors import NotFound, Unavailable, UnusableInput
+from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.records import files, repository
 from services.records.row import RecordRow
 from services.settings import Settings
@@ -135,8 +135,18 @@ def get_kept_while_used(session: Session, record_id: str) -> RecordRow:
 
 
 def remove(session: Session, record_id: str) -> None:
-    """Removes the row; after the commit the caller removes the files with `discard_files`."""
-    if not repository.remove(session, record_id):
+    """Removes the row; after the commit the caller removes the files with `discard_files`.
+
+    StateConflict for a record that a dataset holds: what was trained on it must stay.
+    """
+    try:
+        with session.begin_nested():
+            removed = repository.remove(session, record_id)
+    except IntegrityError as error:
+        raise StateConflict(
+            f"record {record_id} belongs to a dataset; remove the dataset first"
+        ) from error
+    if not removed:
         raise NotFound(f"there is no record {record_id}")
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.ecg.training_beats import TRAINING_BEATS
 from services.errors import NotFound, Unavailable
 from services.registry.service import CARD, STORED, WEIGHTS, folder_of, sha256_of
 from services.storage.base import Store
 
 PREFIX = "models/"
 REQUIRED = (WEIGHTS, CARD)
-OPTIONAL = ("clusters.npz",)
+OPTIONAL = ("clusters.npz", TRAINING_BEATS)
 COPY_BYTES = 1024 * 1024
 
 

@@ -35,6 +35,15 @@ def latest_versions(session: Session, task: str, limit: int = 5) -> list[ModelVe
     return list(session.scalars(newest.limit(limit)))
 
 
+def promoted_versions(session: Session, task: str) -> list[ModelVersionRow]:
+    query = select(ModelVersionRow).join(
+        ModelRow,
+        (ModelRow.name == ModelVersionRow.name)
+        & (ModelRow.promoted_version == ModelVersionRow.version),
+    )
+    return list(session.scalars(query.where(ModelRow.task == task).order_by(ModelRow.name)))
+
+
 def version_with_weights(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
     query = select(ModelVersionRow).where(
         ModelVersionRow.name == name, ModelVersionRow.sha256 == sha256

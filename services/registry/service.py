@@ -140,6 +140,19 @@ def versions(session: Session, name: str) -> list[ModelVersionRow]:
     return repository.versions(session, name)
 
 
+def named(session: Session, reference: str) -> ModelVersionRow | None:
+    """The version that `name@3` stands for, if it is here."""
+    match = _REFERENCE.fullmatch(reference)
+    if match is None or match["version"] is None:
+        return None
+    return repository.version(session, match["name"], int(match["version"]))
+
+
+def promoted_versions(session: Session, task: str) -> list[ModelVersionRow]:
+    """The promoted version of each model for a task."""
+    return repository.promoted_versions(session, task)
+
+
 def page(session: Session, *, after_name: str, limit: int) -> list[tuple[ModelRow, int]]:
     """Models by name, each with how many versions it has."""
     return repository.models_with_counts(session, after_name, limit)

@@ -20,8 +20,8 @@ from services.settings import Settings
 from tests.conftest import ROOT, forget_model
 from tests.factories import ended, predict, upload
 from tests.fakes import EagerDispatcher
+from tests.labelled import beats_record
 from tests.processes import served
-from tests.signals import made_files
 
 # what API.md promises of the operations that this version has
 PROMISED = {
@@ -42,6 +42,10 @@ PROMISED = {
     "get /v1/predictions/{}/results",
     "get /v1/predictions/{}/beats.csv",
     "get /v1/predictions/{}/annotations.zip",
+    "post /v1/datasets",
+    "get /v1/datasets",
+    "get /v1/datasets/{}",
+    "delete /v1/datasets/{}",
     "get /v1/models",
     "get /v1/models/{}/versions",
     "get /v1/models/{}/versions/{}",
@@ -127,7 +131,7 @@ OTHERWISE = {
 
 def ids_for(client: httpx.Client, method: str, path: str) -> tuple[str, str]:
     """A record and a prediction in the state that the operation needs."""
-    record = upload(client, made_files())["id"]
+    record = upload(client, beats_record("made", 0))["id"]
     if path.endswith("/results"):
         body = {"record_ids": [record], "task": "beats"}
         prediction = client.post("/v1/predictions/batch", json=body).json()["id"]
@@ -135,6 +139,13 @@ def ids_for(client: httpx.Client, method: str, path: str) -> tuple[str, str]:
         prediction = predict(client, record)["id"]
     ended(client, prediction)
     return record, prediction
+
+
+def dataset_of(client: httpx.Client, record: str) -> str:
+    """A dataset of one record."""
+    body = {"name": "d", "task": "beats", "record_ids": [record]}
+    found: str = client.post("/v1/datasets", json=body).json()["id"]
+    return found
 
 
 def imported(client: httpx.Client, checkpoint: Path) -> str:
@@ -160,6 +171,8 @@ def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> No
             text = command[1].replace(examples.BASE_URL, service)
             text = text.replace(examples.RECORD_ID, record)
             text = text.replace(examples.PREDICTION_ID, prediction)
+            if "{dataset_id}" in path:
+                text = text.replace(examples.DATASET_ID, dataset_of(client, record))
             if "import" in path:
                 text = text.replace("@wcr_afib_5y.pt", f"@{checkpoint}")
                 text = text.replace(examples.IMPORT_ID, imported(client, checkpoint))

@@ -8,13 +8,16 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from services.ecg.readers.base import Limits, SourceFile, listed, shown
 from services.errors import MalformedInput, TooLarge
 
 MAX_ENTRIES = 10_000
-MAX_DIRECTORY_BYTES = 4 * 1024 * 1024  # an entry takes some 100 bytes of it
+ENTRY_BYTES = 400  # of the list of entries; one takes some 100 bytes of it
 MAX_RATIO = 100  # an ECG shrinks to a half or a quarter, a bomb to a thousandth
 RATIO_COUNTS_FROM_BYTES = 16 * 1024 * 1024
 
@@ -37,14 +40,89 @@ def unpacked(archive: SourceFile, *, limits: Limits, folder: Path) -> list[Sourc
     MalformedInput for an archive that is damaged, encrypted, nested, or has names that lead out of
     it; TooLarge for one that unpacks beyond the limits.
     """
-    name = shown(archive.plain_name)
-    _check_directory(archive, name)
     folder.mkdir(parents=True)
-    try:
-        with zipfile.ZipFile(archive.path) as opened:
+    with opened_archive(archive, max_bytes=limits.max_unpacked_bytes) as opened:
+        repeated = [n for n, count in Counter(map(plain_name, opened.paths)).items() if count > 1]
+        if repeated:
+            raise MalformedInput(f"{opened.name} has more than one file called {listed(repeated)}")
+        return [
+            opened.extracted(path, folder / f"{number:05d}")
+            for number, path in enumerate(opened.paths)
+        ]
+
+
+@contextmanager
+def opened_archive(
+    archive: SourceFile, *, max_bytes: int, max_entries: int = MAX_ENTRIES
+) -> Iterator[OpenedArchive]:
+    """The archive with all its entries checked and none unpacked; errors as `unpacked` has them.
+
+    max_bytes: of all entries together, as the archive announces them.
+    """
+    name = shown(archive.plain_name)
+    _check_directory(archive, name, max_entries)
+    with _damage_named(name):
+        opened = zipfile.ZipFile(archive.path)
+    with opened:
+        with _damage_named(name):
             entries = _entries(opened, name)
-            _check_sizes(entries, archive, limits, name)
-            return _extracted(opened, entries, folder, limits, name)
+        _check_sizes(list(entries.values()), archive, max_bytes, name)
+        yield OpenedArchive(name, opened, entries)
+
+
+@dataclass(frozen=True)
+class OpenedArchive:
+    """An archive whose entries are unpacked one at a time, on demand.
+
+    entries: by their path in the archive, with forward slashes, in the archive's order.
+    """
+
+    name: str
+    opened: zipfile.ZipFile
+    entries: dict[str, zipfile.ZipInfo]
+
+    @property
+    def paths(self) -> list[str]:
+        """Of all files in it."""
+        return list(self.entries)
+
+    def beginning(self, path: str, n_bytes: int) -> bytes:
+        """The first bytes of an entry; empty for a damaged one, which `extracted` refuses."""
+        try:
+            with _damage_named(self.name), self.opened.open(self.entries[path]) as packed:
+                return packed.read(n_bytes)
+        except MalformedInput:
+            return b""
+
+    def extracted(self, path: str, target: Path) -> SourceFile:
+        """The entry written to `target`, labelled with its plain name."""
+        file = SourceFile(plain_name(path), target)
+        with _damage_named(self.name):
+            self._extract(self.entries[path], target)
+        if is_archive(file):
+            raise MalformedInput(
+                f"{self.name}: {shown(file.name)} is an archive inside of the archive"
+            )
+        return file
+
+    def _extract(self, info: zipfile.ZipInfo, target: Path) -> None:
+        """No more than the entry announces; the announced sizes were checked together before."""
+        written = 0
+        with self.opened.open(info) as packed, target.open("wb") as file:
+            while chunk := packed.read(_CHUNK_BYTES):
+                written += len(chunk)
+                if written > info.file_size:
+                    raise TooLarge(
+                        f"{self.name}: {shown(info.filename)} is larger than the archive says"
+                    )
+                file.write(chunk)
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """What the library raises on a damaged archive becomes MalformedInput."""
+    try:
+        yield
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -61,7 +139,7 @@ def unpacked(archive: SourceFile, *, limits: Limits, folder: Path) -> list[Sourc
         raise MalformedInput(f"{name} is a damaged zip archive") from error
 
 
-def _check_directory(archive: SourceFile, name: str) -> None:
+def _check_directory(archive: SourceFile, name: str, max_entries: int) -> None:
     """The size of the list of entries, read before the library takes memory for that list."""
     tail_bytes = _END_BYTES + 0xFFFF + _LOCATOR_64_BYTES + _END_64_BYTES
     with archive.path.open("rb") as stream:
@@ -76,22 +154,22 @@ def _check_directory(archive: SourceFile, name: str) -> None:
     at_64 = at - _LOCATOR_64_BYTES - _END_64_BYTES
     if at_64 >= 0 and tail[at_64 : at_64 + 4] == _END_64:
         n_entries, n_bytes = struct.unpack_from("<QQ", tail, at_64 + 32)
-    if n_entries > MAX_ENTRIES or n_bytes > MAX_DIRECTORY_BYTES:
-        raise TooLarge(f"{name} lists {n_entries:,} files, at most {MAX_ENTRIES:,} are unpacked")
+    if n_entries > max_entries or n_bytes > max_entries * ENTRY_BYTES:
+        raise TooLarge(f"{name} lists {n_entries:,} files, at most {max_entries:,} are unpacked")
 
 
-def _entries(opened: zipfile.ZipFile, name: str) -> list[zipfile.ZipInfo]:
+def _entries(opened: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     """The files in the archive, each checked; folders and what macOS adds are left out."""
     infos = [info for info in opened.infolist() if not info.is_dir()]
     for info in infos:
         _check_entry(info, name)
     infos = [info for info in infos if not _is_desktop_file(info.filename)]
-    repeated = [n for n, count in Counter(_plain(info) for info in infos).items() if count > 1]
+    repeated = [n for n, count in Counter(map(_path, infos)).items() if count > 1]
     if repeated:
         raise MalformedInput(f"{name} has more than one file called {listed(repeated)}")
     if not infos:
         raise MalformedInput(f"{name} is a zip archive without a file in it")
-    return infos
+    return {_path(info): info for info in infos}
 
 
 def _check_entry(info: zipfile.ZipInfo, name: str) -> None:
@@ -111,14 +189,12 @@ def _check_entry(info: zipfile.ZipInfo, name: str) -> None:
 
 
 def _check_sizes(
-    entries: list[zipfile.ZipInfo], archive: SourceFile, limits: Limits, name: str
+    entries: list[zipfile.ZipInfo], archive: SourceFile, max_bytes: int, name: str
 ) -> None:
     """What the archive says of itself; what it really holds is counted while it is unpacked."""
     total = sum(info.file_size for info in entries)
-    if total > limits.max_unpacked_bytes:
-        raise TooLarge(
-            f"{name} unpacks to {total:,} bytes, at most {limits.max_unpacked_bytes:,} are allowed"
-        )
+    if total > max_bytes:
+        raise TooLarge(f"{name} unpacks to {total:,} bytes, at most {max_bytes:,} are allowed")
     if total > RATIO_COUNTS_FROM_BYTES and total > MAX_RATIO * archive.n_bytes:
         raise TooLarge(
             f"{name} unpacks to {total:,} bytes from {archive.n_bytes:,}: "
@@ -126,40 +202,13 @@ def _check_sizes(
         )
 
 
-def _extracted(
-    opened: zipfile.ZipFile,
-    entries: list[zipfile.ZipInfo],
-    folder: Path,
-    limits: Limits,
-    name: str,
-) -> list[SourceFile]:
-    files, room = [], limits.max_unpacked_bytes
-    for number, info in enumerate(entries):
-        file = SourceFile(_plain(info), folder / f"{number:05d}")
-        room -= _extract(opened, info, file.path, room, name)
-        if is_archive(file):
-            raise MalformedInput(f"{name}: {shown(file.name)} is an archive inside of the archive")
-        files.append(file)
-    return files
+def plain_name(path: str) -> str:
+    """The last part of a path in an archive."""
+    return path.rsplit("/", 1)[-1]
 
 
-def _extract(
-    opened: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path, room: int, name: str
-) -> int:
-    """Bytes written; no more than `room`, nor than the entry announces."""
-    written = 0
-    allowed = min(room, info.file_size)
-    with opened.open(info) as packed, path.open("wb") as target:
-        while chunk := packed.read(_CHUNK_BYTES):
-            written += len(chunk)
-            if written > allowed:
-                raise TooLarge(f"{name}: {shown(info.filename)} is larger than the archive says")
-            target.write(chunk)
-    return written
-
-
-def _plain(info: zipfile.ZipInfo) -> str:
-    return info.filename.replace("\\", "/").rsplit("/", 1)[-1]
+def _path(info: zipfile.ZipInfo) -> str:
+    return info.filename.replace("\\", "/")
 
 
 def _is_desktop_file(entry: str) -> bool:

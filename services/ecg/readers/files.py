@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from pathlib import Path
 
 from services.ecg.readers.base import Limits, ReadHints, SourceFile
 from services.ecg.readers.detect import read_record
+from services.ecg.readers.record_files import names_in_header
 from services.ecg.readers.wfdb_reader import ANNOTATORS
 from services.ecg.record import EcgRecord
 from services.errors import NotFound
-
-_SEGMENT_OR_FILE = re.compile(r"^\s*([^\s#/\\]+)[ \t]+\d", re.MULTILINE)
 
 
 def record_from_path(
@@ -57,7 +55,7 @@ def _with_named_files(header: Path) -> list[Path]:
 
 def _add_named(header: Path, found: dict[Path, None], *, depth: int) -> None:
     text = header.read_text(encoding="utf-8", errors="replace")
-    for name in _SEGMENT_OR_FILE.findall(text):
+    for name in names_in_header(text):
         if (signal := header.parent / name).is_file():
             found[signal] = None
         elif (segment := header.parent / f"{name}.hea").is_file() and segment not in found:
