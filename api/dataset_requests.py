@@ -16,12 +16,12 @@ from starlette.datastructures import FormData, UploadFile
 from api.schemas.datasets import DatasetForm, DatasetIn
 from api.state import ApiState
 from api.uploads import MAX_FILE_NAME, copied
+from services.access.caller import Caller
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.datasets import intake
 from services.datasets import service as datasets
 from services.datasets.intake import Intake
 from services.datasets.row import DatasetRow
-from services.datasets.service import DEFAULT_PROJECT
 from services.ecg.readers.archive import is_archive
 from services.ecg.readers.base import SourceFile
 from services.errors import MalformedInput, StateConflict, UnusableInput
@@ -35,20 +35,22 @@ _EXPECTED = "send one .zip of records and, where labels are not inside of it, a 
 
 
 async def created_dataset(
-    request: Request, state: ApiState, idempotent: IdempotentRequest
+    request: Request, state: ApiState, caller: Caller, idempotent: IdempotentRequest
 ) -> DatasetRow:
     """The dataset that the request's body asks for, JSON or multipart."""
     content_type = request.headers.get("content-type", "").strip().lower()
     if not content_type.startswith("multipart/"):
         body = _validated(DatasetIn, await request.body())
-        return await run_in_threadpool(_of_records, state, body, idempotent)
+        return await run_in_threadpool(_of_records, state, caller, body, idempotent)
     async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         asked = _validated(DatasetForm, fields)
-        return await run_in_threadpool(_of_archive, state, asked, form, idempotent)
+        return await run_in_threadpool(_of_archive, state, caller, asked, form, idempotent)
 
 
-def _of_records(state: ApiState, body: DatasetIn, idempotent: IdempotentRequest) -> DatasetRow:
+def _of_records(
+    state: ApiState, caller: Caller, body: DatasetIn, idempotent: IdempotentRequest
+) -> DatasetRow:
     if len(body.record_ids) > state.settings.max_dataset_records:
         raise UnusableInput(
             f"at most {state.settings.max_dataset_records:,} records make a dataset "
@@ -59,19 +61,23 @@ def _of_records(state: ApiState, body: DatasetIn, idempotent: IdempotentRequest)
     with state.sessions.begin() as session:
         earlier = earlier_resource(session, once, dataset_id)
         if earlier is not None:
-            return _still_there(session, earlier)
+            return _still_there(session, caller, earlier)
         return datasets.create_of_records(
             session,
             state.store,
             body.request(),
             body.record_ids,
-            project_id=DEFAULT_PROJECT,
+            project_id=caller.project_id,
             dataset_id=dataset_id,
         )
 
 
 def _of_archive(
-    state: ApiState, asked: DatasetForm, form: FormData, idempotent: IdempotentRequest
+    state: ApiState,
+    caller: Caller,
+    asked: DatasetForm,
+    form: FormData,
+    idempotent: IdempotentRequest,
 ) -> DatasetRow:
     with workspace(state.settings) as folder:
         archive, labels, digests = _received(form, Path(folder))
@@ -79,7 +85,7 @@ def _of_archive(
         into = Intake(
             sessions=state.sessions,
             store=state.store,
-            project_id=DEFAULT_PROJECT,
+            project_id=caller.project_id,
             task=asked.task,
             limits=records.limits_of(state.settings),
             max_records=state.settings.max_dataset_records,
@@ -93,13 +99,13 @@ def _of_archive(
             with state.sessions.begin() as session:
                 earlier = earlier_resource(session, once, dataset_id)
                 if earlier is not None:
-                    return _still_there(session, earlier)
+                    return _still_there(session, caller, earlier)
                 return datasets.created(
                     session,
                     state.store,
                     request,
                     taken,
-                    project_id=DEFAULT_PROJECT,
+                    project_id=caller.project_id,
                     dataset_id=dataset_id,
                 )
         except BaseException:
@@ -140,8 +146,8 @@ def _validated(schema: type[Body], body: bytes | Mapping[str, Any]) -> Body:
         raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from None
 
 
-def _still_there(session: Session, dataset_id: str) -> DatasetRow:
-    row = datasets.find(session, dataset_id, project_id=DEFAULT_PROJECT)
+def _still_there(session: Session, caller: Caller, dataset_id: str) -> DatasetRow:
+    row = datasets.find(session, dataset_id, project_id=caller.project_id)
     if row is None:
         raise StateConflict("the dataset that this Idempotency-Key made was removed")
     return row

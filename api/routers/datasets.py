@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import json_answer
 from api.dataset_requests import created_dataset
-from api.dependencies import Idempotent, ReadSession, State
+from api.dependencies import Idempotent, Reads, ReadSession, State, Trains
 from api.pagination import Paging, listing, split
 from api.schemas.datasets import (
     DatasetForm,
@@ -21,7 +21,6 @@ from api.schemas.datasets import (
 from api.schemas.predictions import TaskName
 from api.schemas.problems import problems
 from services.datasets import service as datasets
-from services.datasets.service import DEFAULT_PROJECT
 
 PATH = "/v1/datasets"
 
@@ -58,7 +57,9 @@ def _body_document() -> dict[str, Any]:
     openapi_extra=_body_document(),
     summary="Make a dataset: of records that are here (JSON), or of an archive (multipart)",
 )
-async def create_dataset(request: Request, state: State, idempotent: Idempotent) -> Response:
+async def create_dataset(
+    request: Request, state: State, caller: Trains, idempotent: Idempotent
+) -> Response:
     """Answers once every record was read and the dataset was audited for leakage.
 
     Labels of beats are the annotations that came with the records; labels of `afib-5y` are
@@ -66,7 +67,7 @@ async def create_dataset(request: Request, state: State, idempotent: Idempotent)
     Sent again after it was cut off, an archive goes on where it was: a record that is here is
     not read again.
     """
-    row = await created_dataset(request, state, idempotent)
+    row = await created_dataset(request, state, caller, idempotent)
     headers = {"Location": f"{PATH}/{row.id}"}
     return json_answer(dataset_json(row), status=201, headers=headers)
 
@@ -76,12 +77,13 @@ async def create_dataset(request: Request, state: State, idempotent: Idempotent)
 )
 def list_datasets(
     session: ReadSession,
+    caller: Reads,
     paging: Paging,
     task: Annotated[TaskName | None, Query()] = None,
 ) -> Response:
     rows = datasets.page(
         session,
-        project_id=DEFAULT_PROJECT,
+        project_id=caller.project_id,
         task=task,
         before_id=paging.after,
         limit=paging.limit + 1,
@@ -97,8 +99,10 @@ def list_datasets(
     responses=problems(404),
     summary="Get a dataset, with what was left out and its leakage audit",
 )
-def get_dataset(dataset_id: str, session: ReadSession) -> Response:
-    return json_answer(dataset_json(datasets.get(session, dataset_id, project_id=DEFAULT_PROJECT)))
+def get_dataset(dataset_id: str, session: ReadSession, caller: Reads) -> Response:
+    return json_answer(
+        dataset_json(datasets.get(session, dataset_id, project_id=caller.project_id))
+    )
 
 
 @router.delete(
@@ -107,7 +111,7 @@ def get_dataset(dataset_id: str, session: ReadSession) -> Response:
     responses=problems(404, 409),
     summary="Remove a dataset; its records stay",
 )
-def delete_dataset(dataset_id: str, state: State) -> Response:
+def delete_dataset(dataset_id: str, state: State, caller: Trains) -> Response:
     with state.sessions.begin() as session:
-        datasets.remove(session, dataset_id, project_id=DEFAULT_PROJECT)
+        datasets.remove(session, dataset_id, project_id=caller.project_id)
     return Response(status_code=204)

@@ -64,7 +64,7 @@ def get_record(record_id: str, session: ReadSession) -> Response:
 @router.delete(
     "/{record_id}",
     status_code=204,
-    responses=problems(404),
+    responses=problems(404, 409),
     summary="Remove a record, its files and its results",
 )
 def delete_record(record_id: str, state: State) -> Response:

@@ -28,7 +28,6 @@ from services.models.catalog import TASKS
 from services.records import service as records
 from services.storage.base import Store
 
-DEFAULT_PROJECT = "default"  # of the local caller
 SHOWN_REASONS = 20
 
 

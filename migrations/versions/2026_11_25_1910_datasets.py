@@ -1,15 +1,15 @@
 """Keep datasets: which records are in one, whose they are, and what was left out.
 
-Revision ID: 2026_11_25_1854
-Revises: 2026_11_21_2250
+Revision ID: 2026_11_25_1910
+Revises: 2026_11_25_1905
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "2026_11_25_1854"
-down_revision = "2026_11_21_2250"
+revision = "2026_11_25_1910"
+down_revision = "2026_11_25_1905"
 branch_labels = None
 depends_on = None
 
