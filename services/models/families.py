@@ -16,4 +16,4 @@ FAMILIES: dict[str, ModelFamily] = {
 IMPORTERS: dict[str, Importer] = {DEEPECG.spec.task: import_public}
 
 # family name -> the family, where it can be fine-tuned
-FINE_TUNABLE: dict[str, FineTunable] = {}
+FINE_TUNABLE: dict[str, FineTunable] = {ECGBERT.spec.family: ECGBERT}

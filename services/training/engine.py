@@ -43,7 +43,7 @@ from services.errors import Cancelled, StateConflict, UnusableInput
 from services.training import checkpoints
 from services.training.freezing import freeze
 from services.training.loading import Inputs, Micro, Position, loaded
-from services.training.plan import EnginePlan, Schedule, constant
+from services.training.plan import EnginePlan, Freeze, Schedule, constant
 from services.training.progress import Progress
 
 _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -153,6 +153,7 @@ class _Run:
         self.length = len(self._order(0))
         self.updates_an_epoch = -(-self.length // plan.batch)
         self._parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
+        self._held: tuple[Freeze, ...] | None = None
         self._next_checkpoint = time.monotonic() + plan.checkpoint_every_s
         self._started = time.monotonic()
         self._started_at_update = 0
@@ -190,6 +191,7 @@ class _Run:
         state, plan = self.state, self.plan
         order = self._order(state.epoch)
         self.network.train()
+        freeze(self.network, self._held or ())  # train() has let frozen batch norms go
         position = Position(seed=plan.seed, epoch=state.epoch, first=state.place)
         while state.place < self.length:  # again where the micro-batches have changed
             batches = loaded(
@@ -239,9 +241,7 @@ class _Run:
 
     def _update(self, batch: list[Micro]) -> bool:
         """One step of the optimizer; False when memory did not suffice and nothing has changed."""
-        frozen = freeze(self.network, self.plan, epoch=self.state.epoch, update=self.state.update)
-        if frozen is not None:
-            self._log(frozen)
+        self._freeze()
         factor = self.training.schedule(self.state.update, self._updates)
         for group in self.optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
@@ -263,6 +263,15 @@ class _Run:
         self.state.place += n_items
         self.state.update += 1
         return True
+
+    def _freeze(self) -> None:
+        now = {"epoch": self.state.epoch, "update": self.state.update}
+        held = tuple(each for each in self.plan.freeze if each.lasts(**now))
+        if held != self._held:
+            said = freeze(self.network, held)
+            if self._held is not None or held:
+                self._log(said)
+            self._held = held
 
     def _gradients(self, batch: list[Micro]) -> tuple[float, float]:
         """Adds up the gradients of the batch's mean loss; returns it and the gradients' norm."""

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn
 
-from services.training.plan import EnginePlan
+from services.training.plan import Freeze
 
 
-def freeze(network: nn.Module, plan: EnginePlan, *, epoch: int, update: int) -> str | None:
-    """Lets those parameters learn that the plan does not hold now; says so where it changed."""
-    if not plan.freeze:
-        return None
-    changed = False
-    frozen = learning = 0
+def freeze(network: nn.Module, held: Sequence[Freeze]) -> str:
+    """Lets all parameters learn but those that are held; says how many do.
+
+    A batch norm that is held altogether keeps its running figures too.
+    """
+    learning = frozen = 0
     for name, parameter in network.named_parameters():
-        learns = not any(each.holds(name, epoch=epoch, update=update) for each in plan.freeze)
-        changed = changed or parameter.requires_grad != learns
-        parameter.requires_grad_(learns)
-        learning += parameter.numel() if learns else 0
-        frozen += 0 if learns else parameter.numel()
-    return f"{learning} parameters learn, {frozen} stand still" if changed else None
+        parameter.requires_grad_(not any(fnmatchcase(name, each.pattern) for each in held))
+        learning += parameter.numel() if parameter.requires_grad else 0
+        frozen += 0 if parameter.requires_grad else parameter.numel()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine:
+            module.train(module.weight.requires_grad)
+    return f"{learning} parameters learn, {frozen} stand still"
 
 
 def parameter_groups(

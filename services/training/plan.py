@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Literal, TypeAlias
 
 Precision: TypeAlias = Literal["off", "bf16", "fp16"]
@@ -19,17 +18,17 @@ class Freeze:
     """Parameters that stand still at first.
 
     pattern: shell pattern over the network's parameter names (`encoder.*`).
-    epochs, updates: they stand still during so many of both; epochs None is for the whole run.
+    epochs, updates: how long; with neither of them for the whole run.
     """
 
     pattern: str
     epochs: int | None = None
     updates: int = 0
 
-    def holds(self, name: str, *, epoch: int, update: int) -> bool:
-        """Whether it keeps this parameter from moving now; epoch and update count from 0."""
-        lasting = (self.epochs is None and not self.updates) or epoch < (self.epochs or 0)
-        return (lasting or update < self.updates) and fnmatchcase(name, self.pattern)
+    def lasts(self, *, epoch: int, update: int) -> bool:
+        """Whether they stand still now; epoch and update count from 0."""
+        throughout = self.epochs is None and not self.updates
+        return throughout or epoch < (self.epochs or 0) or update < self.updates
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from services.models.ecgbert.fine_tuning import fine_tuned
 from services.models.ecgbert.inference import BeatPredictor
 from services.models.ecgbert.model_folder import read_model_folder
 from services.models.ecgbert.spec import FAMILY_SPEC
@@ -19,6 +20,8 @@ class EcgbertFamily:
         """A predictor from a model folder; errors as `read_model_folder` raises them."""
         network, clusters, labels = read_model_folder(folder)
         return BeatPredictor(network, clusters, labels, device=device)
+
+    fine_tune = staticmethod(fine_tuned)
 
 
 FAMILY = EcgbertFamily()

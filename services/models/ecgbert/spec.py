@@ -7,6 +7,7 @@ that patient-wise cross-validation inside DS1 made.
 from __future__ import annotations
 
 from services.ecg.labels import AAMI_CLASSES
+from services.models.ecgbert.hyperparameters import HYPERPARAMETERS
 from services.models.spec import FamilySpec, OptionSpec
 
 FAMILY = "ecgbert"
@@ -49,6 +50,7 @@ FAMILY_SPEC = FamilySpec(
     task=TASK,
     labels=AAMI_CLASSES,
     min_duration_s=MIN_DURATION_S,
+    hyperparameters=HYPERPARAMETERS,
     options={
         "rpeaks": OptionSpec(
             default="ectopy",

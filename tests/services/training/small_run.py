@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from services.ecg.record import IntArray
-from services.training.engine import EnginePlan, Outcome, Training, trained
+from services.training.engine import Outcome, Training, trained
 from services.training.freezing import parameter_groups
-from services.training.plan import Freeze, warmup_cosine
+from services.training.plan import EnginePlan, Freeze, warmup_cosine
 from services.training.progress import NoProgress, Progress
 from services.training.seeds import one_thread, seed_everything
 

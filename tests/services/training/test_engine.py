@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from services.errors import Cancelled, StateConflict, UnusableInput
 from services.training.checkpoints import LAST
-from services.training.engine import EnginePlan
-from services.training.plan import Freeze
+from services.training.plan import EnginePlan, Freeze
 from services.training.progress import NoProgress
 from tests.services.training.small_run import PLAN, Points, network, run, run_writing_often
 
