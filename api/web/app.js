@@ -4,7 +4,9 @@ import { announce } from "./parts/announce.js";
 import { connectionBanner } from "./parts/connection_banner.js";
 import { el, fill } from "./parts/dom.js";
 import { failure } from "./parts/notices.js";
+import { askForKeys, keyButton } from "./parts/key_dialog.js";
 import { themeButton } from "./parts/theme.js";
+import { followDownloads } from "./service/downloads.js";
 import { modelsView, modelView } from "./views/models.js";
 import { recordView } from "./views/record.js";
 import { recordsView } from "./views/records.js";
@@ -57,8 +59,10 @@ function markNav(hash) {
 function frame() {
   const links = VIEWS.filter(({ nav }) => nav).map(({ nav, href }) => el("a", { href, text: nav }));
   fill(document.getElementById("nav"), links, el("a", { href: "docs", text: "API" }));
-  fill(document.getElementById("tools"), themeButton());
+  fill(document.getElementById("tools"), keyButton(), themeButton());
   connectionBanner(document.getElementById("connection"));
+  askForKeys();
+  followDownloads((error) => document.getElementById("main").prepend(failure(error)));
   document.querySelector(".skip").addEventListener("click", (event) => {
     event.preventDefault();
     document.getElementById("main").focus();

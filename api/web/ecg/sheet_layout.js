@@ -12,6 +12,7 @@ const ROWS = [
 const BOX_MV = 0.5;
 const MOST_MV = 3;
 const LEAST_BOXES = 4;
+const PULSE_BOXES = 3;
 
 /** The four rows of a record that has the twelve leads in millivolts, else null.
  * [[{name, lead, from_s, to_s}]], `lead` counting in the record's own order. */
@@ -29,12 +30,12 @@ export function rowRange(row, leads) {
   for (const { lead } of row) {
     const found = leads[lead].y.filter((value) => value !== null).sort((a, b) => a - b);
     if (!found.length) continue;
-    const at = (part) => found[Math.round(part * (found.length - 1))];
-    low = Math.min(low, Math.max(at(0.002), at(0.5) - MOST_MV));
-    high = Math.max(high, Math.min(at(0.998), at(0.5) + MOST_MV));
+    const middle = found[found.length >> 1];
+    low = Math.min(low, Math.max(found[0], middle - MOST_MV));
+    high = Math.max(high, Math.min(found.at(-1), middle + MOST_MV));
   }
   const from = Math.floor((low - 0.1) / BOX_MV);
-  // room above for the lead's name
-  const to = Math.max(Math.ceil((high + 0.3) / BOX_MV), from + LEAST_BOXES);
+  // room above for the lead's name and for the pulse of 1 mV
+  const to = Math.max(Math.ceil((high + 0.3) / BOX_MV), from + LEAST_BOXES, PULSE_BOXES);
   return [from * BOX_MV, to * BOX_MV];
 }

@@ -1,6 +1,8 @@
 // How an error, a hint or a lasting remark looks.
 
+import { access } from "../service/access.js";
 import { el } from "./dom.js";
+import { keyDialog } from "./key_dialog.js";
 
 /** A problem in the service's words; `retry` adds a button. */
 export function failure(error, { retry, label = "Try again" } = {}) {
@@ -13,8 +15,15 @@ export function failure(error, { retry, label = "Try again" } = {}) {
     el("strong", { text: problem.title }),
     problem.detail ? el("p", { text: problem.detail }) : null,
     places.length ? el("ul", {}, places) : null,
-    retry ? el("button", { type: "button", text: label, onclick: retry }) : null,
+    el("div", { class: "buttons" },
+      retry ? el("button", { type: "button", text: label, onclick: retry }) : null,
+      keyWanted(problem.status) ? el("button", { type: "button", text: access.key ? "Use another key" : "Enter a key", onclick: () => keyDialog({ problem: access.key ? null : problem, given: retry }) }) : null),
   );
+}
+
+/** Whether another key may help: none was given, or the scope of the one that was is too little. */
+function keyWanted(status) {
+  return status === 401 || (status === 403 && access.key !== "");
 }
 
 /** A part of the service that is not there (503): not a mishap, but something to be done first. */

@@ -1,14 +1,20 @@
 // Every request of the page but uploads: answers as JSON, errors as Problem.
 
+import { access } from "./access.js";
 import { connection } from "./connection.js";
 import { problemOf, unreachable } from "./problem.js";
 
 /** The answer of the service; Problem for an error status or no answer. */
-export async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
+export function request(path, options = {}) {
+  return access.with(() => requestOnce(path, options));
+}
+
+async function requestOnce(path, { method = "GET", body, headers = {}, signal }) {
+  const sent = { ...access.headers(), ...headers };
   const answer = await reached(path, {
     method,
     signal,
-    headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+    headers: body === undefined ? sent : { "Content-Type": "application/json", ...sent },
     body: body === undefined ? undefined : JSON.stringify(body),
   });
   if (!answer.ok) throw problemOf(answer.status, await text(answer));

@@ -114,8 +114,16 @@ function header(record) {
     el("div", {}, el("p", { class: "crumbs" }, el("a", { href: "#/records", text: "Records" })),
       el("h1", { text: record.name }), el("p", { class: "hint", text: facts.join(" · ") }),
       record.notes.map((note) => el("p", { class: "notice small", text: note }))),
+    recordFiles(record),
     el("button", { type: "button", class: "quiet danger-text", text: "Remove", "aria-label": `Remove ${record.name}`, onclick: () => remove(record, removed) }),
   );
+}
+
+/** The record itself, in the formats that other programs read. */
+function recordFiles({ id }) {
+  const link = (format, text) => el("a", { class: "button", href: `v1/records/${id}/download?format=${format}`, download: true, text });
+  return el("details", { class: "record-files" }, el("summary", { text: "Files of this record" }),
+    el("div", { class: "buttons" }, link("wfdb", "WFDB"), link("edf", "EDF+")));
 }
 
 /** Signal, reference and prediction come each in their time; what fails is said and the rest stays. */
