@@ -24,7 +24,7 @@ State = Annotated[ApiState, Depends(api_state)]
 
 
 def reading_session(state: State) -> Iterator[Session]:
-    with state.sessions() as session:
+    with state.reads() as session:
         yield session
 
 

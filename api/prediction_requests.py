@@ -116,13 +116,11 @@ def _sent(state: ApiState, row: PredictionRow) -> PredictionRow:
 
 
 def _view_if_ended(state: ApiState, prediction_id: str) -> dict[str, Any] | None:
-    with state.sessions() as session:
-        row = predictions.get(session, prediction_id)
-        if row.job.status not in ENDED:
-            return None
-        return prediction_json(predictions.whole(session, row))
+    with state.reads() as session:
+        found = predictions.whole(session, prediction_id)
+        return prediction_json(found) if found.row.job.status in ENDED else None
 
 
 def _view(state: ApiState, prediction_id: str) -> dict[str, Any]:
-    with state.sessions() as session:
-        return prediction_json(predictions.whole(session, predictions.get(session, prediction_id)))
+    with state.reads() as session:
+        return prediction_json(predictions.whole(session, prediction_id))

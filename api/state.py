@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
 from api.waiting import JobWaiter
-from services.db.session import SessionFactory, engine_for, session_factory
+from services.db.session import (
+    SessionFactory,
+    engine_for,
+    session_factory,
+    single_statements,
+)
 from services.jobs.dispatch import CeleryDispatcher, Dispatcher
 from services.settings import Settings
 from services.storage.base import Store
@@ -22,6 +27,10 @@ class ApiState:
     store: Store
     dispatcher: Dispatcher
     waiter: JobWaiter
+    reads: SessionFactory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reads = single_statements(self.sessions)
 
 
 def state_for(settings: Settings) -> ApiState:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from fastapi import Depends, File, Form, UploadFile
+from starlette.formparsers import MultiPartParser
 
 from services.ecg.readers.base import ReadHints, SourceFile
 from services.errors import UnusableInput
@@ -18,6 +19,9 @@ from services.records.service import Upload, content_sha256
 COPY_BYTES = 1024 * 1024
 MAX_NAME = 200
 MAX_FILE_NAME = 1000
+# of a file that comes in, until it goes to disk. From then on every piece of 64 KB is written by
+# another thread, which takes several times as long as the writing
+MultiPartParser.spool_max_size = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)

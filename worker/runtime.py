@@ -11,7 +11,7 @@ from functools import cache
 import structlog
 
 from services import ids
-from services.db.session import SessionFactory, engine_for, session_factory
+from services.db.session import SessionFactory, engine_for, session_factory, single_statements
 from services.jobs import lifecycle
 from services.jobs.dispatch import QUEUES, CeleryDispatcher, Dispatcher
 from services.jobs.execution import Runner, execute
@@ -38,10 +38,14 @@ class Runtime:
     predictors: LoadedPredictors
     identity: WorkerIdentity
     running: dict[str, threading.Event] = field(default_factory=dict)
+    single_statements: SessionFactory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.single_statements = single_statements(self.sessions)
 
     def run_job(self, job_id: str, runner: Callable[[Runtime], Runner]) -> None:
         """Claims the job and runs it to its end; does nothing when another has it."""
-        with self.sessions.begin() as session:
+        with self.single_statements() as session:
             claim = lifecycle.claim(
                 session, job_id, worker=self.identity.name, lease_s=self.settings.lease_s
             )

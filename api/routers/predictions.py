@@ -103,8 +103,7 @@ def list_predictions(
     summary="Get a prediction with its result",
 )
 def get_prediction(prediction_id: str, session: ReadSession) -> Response:
-    row = predictions.get(session, prediction_id)
-    return json_answer(prediction_json(predictions.whole(session, row)))
+    return json_answer(prediction_json(predictions.whole(session, prediction_id)))
 
 
 @router.post(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import orjson
 import typer
 
 from ectopy.commands.bars import progress_bar
@@ -51,7 +51,7 @@ def predicted(record: Path, *, model: str, device: str) -> BeatResult:
     from worker.devices import device_for
 
     folder = model_folder(model)
-    family = json.loads((folder / CARD).read_text())["family"]
+    family = orjson.loads((folder / CARD).read_text())["family"]
     options = {name: option.default for name, option in FAMILY_SPECS[family].options.items()}
     with progress_bar() as progress:
         progress.advance(0.0, stage="reading")
@@ -65,15 +65,15 @@ def predicted(record: Path, *, model: str, device: str) -> BeatResult:
 
 
 def _print(result: BeatResult, output: OutputFormat) -> None:
+    from services.predictions.beat_json import beat_json
     from services.predictions.exports import csv_bytes
-    from services.predictions.result_codec import beat_rows
 
     if output is OutputFormat.CSV:
         typer.echo(csv_bytes(result).decode(), nl=False)
         return
     if output is OutputFormat.JSON:
-        body = {"counts": result.counts(), "beats": beat_rows(result)}
-        typer.echo(json.dumps(body))
+        body = {"counts": result.counts(), "beats": orjson.Fragment(beat_json(result))}
+        typer.echo(orjson.dumps(body))
         return
     rate = result.mean_heart_rate_bpm()
     typer.echo(f"leads used        {', '.join(result.leads_used)}")

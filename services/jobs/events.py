@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import CTE, ColumnElement, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from services import clock
@@ -20,6 +20,19 @@ def append(session: Session, job_id: str, kind: str, data: dict[str, Any]) -> No
     """
     event = insert(JobEventRow).values(job_id=job_id, kind=kind, data=data, created_at=clock.now())
     session.execute(select(func.pg_notify(CHANNEL, job_id)).add_cte(event.cte("event")))
+
+
+def appended(source: CTE, job_id: ColumnElement[str], kind: str, data: dict[str, Any]) -> CTE:
+    """The part of a larger statement that adds an event for each row of `source`."""
+    columns = JobEventRow.__table__.c
+    event = select(
+        job_id,
+        literal(kind),
+        literal(data, columns.data.type),
+        literal(clock.now(), columns.created_at.type),
+    ).select_from(source)
+    names = ["job_id", "kind", "data", "created_at"]
+    return insert(JobEventRow).from_select(names, event).cte("event")
 
 
 def after(session: Session, job_id: str, event_id: int, *, limit: int = 500) -> list[JobEventRow]:

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from services.db.session import DATABASE_AWAY, SessionFactory
+from services.db.session import DATABASE_AWAY, SessionFactory, single_statements
 from services.errors import Cancelled, EctopyError
 from services.jobs import events, lifecycle
 from services.jobs.lifecycle import JobClaim
@@ -27,7 +27,7 @@ class JobProgress:
     """Progress over the job's row: written at most a few times a second, cancel asked in memory."""
 
     def __init__(self, sessions: SessionFactory, claim: JobClaim, stop: threading.Event) -> None:
-        self._sessions, self._claim, self._stop = sessions, claim, stop
+        self._sessions, self._claim, self._stop = single_statements(sessions), claim, stop
         self._next_write = time.monotonic() + PROGRESS_EVERY_S
 
     def advance(self, fraction: float, *, stage: str = "") -> None:
@@ -35,11 +35,11 @@ class JobProgress:
         if now < self._next_write:
             return
         self._next_write = now + PROGRESS_EVERY_S
-        with _Tolerant(), self._sessions.begin() as session:
+        with _Tolerant(), self._sessions() as session:
             lifecycle.set_progress(session, self._claim, min(max(fraction, 0.0), 1.0))
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
-        with self._sessions.begin() as session:
+        with self._sessions() as session:
             events.append(session, self._claim.job_id, kind, data)
 
     def check_cancelled(self) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Update, select, text, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, Update, func, select, text, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services import clock, ids
 from services.errors import EctopyError, StateConflict, Unavailable
@@ -56,24 +56,21 @@ def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobR
 
 
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
-    """Queued -> running for this worker; None when another was faster."""
+    """Queued -> running for this worker, in one statement; None when another was faster."""
     now = clock.now()
-    row = session.execute(
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
-        .values(
-            status=JobStatus.RUNNING,
-            worker=worker,
-            attempts=JobRow.attempts + 1,
-            lease_expires_at=now + timedelta(seconds=lease_s),
-            started_at=now,
-            progress=0.0,
-        )
-        .returning(JobRow.kind, JobRow.resource_id, JobRow.attempts)
-    ).first()
+    queued = update(JobRow).where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
+    running = queued.values(
+        status=JobStatus.RUNNING,
+        worker=worker,
+        attempts=JobRow.attempts + 1,
+        lease_expires_at=now + timedelta(seconds=lease_s),
+        started_at=now,
+        progress=0.0,
+    )
+    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts)
+    row = _moved(session, running, JobStatus.RUNNING, returning=found)
     if row is None:
         return None
-    _tell(session, job_id, JobStatus.RUNNING)
     return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts)
 
 
@@ -95,11 +92,9 @@ def wanted(session: Session, worker: str) -> set[str]:
 
 
 def set_progress(session: Session, claim: JobClaim, fraction: float) -> bool:
-    """Records how far the work is; False when the claim is no longer good."""
-    done = session.execute(_held(claim).values(progress=fraction).returning(JobRow.id)).first()
-    if done is not None:
-        wake(session, claim.job_id)
-    return done is not None
+    """Records how far the work is, in one statement; False when the claim is no longer good."""
+    held = _held(claim).values(progress=fraction).returning(JobRow.id).cte("held")
+    return session.execute(select(func.pg_notify(CHANNEL, held.c.id))).first() is not None
 
 
 def finish(
@@ -109,13 +104,8 @@ def finish(
     values: dict[str, Any] = {"status": status, "error": error, "finished_at": clock.now()}
     if status == JobStatus.SUCCEEDED:
         values["progress"] = 1.0
-    done = session.execute(
-        _held(claim).values(lease_expires_at=None, **values).returning(JobRow.id)
-    ).first()
-    if done is None:
-        return False
-    _tell(session, claim.job_id, status, error)
-    return True
+    ended = _held(claim).values(lease_expires_at=None, **values)
+    return _moved(session, ended, status, error) is not None
 
 
 def release(session: Session, claim: JobClaim) -> bool:
@@ -125,32 +115,23 @@ def release(session: Session, claim: JobClaim) -> bool:
     """
     if _end_cancelled(session, claim):
         return True
-    done = session.execute(
-        _held(claim)
-        .values(
-            status=JobStatus.QUEUED,
-            worker=None,
-            lease_expires_at=None,
-            sent_at=None,
-            attempts=JobRow.attempts - 1,
-        )
-        .returning(JobRow.id)
-    ).first()
-    if done is not None:
-        _tell(session, claim.job_id, JobStatus.QUEUED)
-    return done is not None
+    queued = _held(claim).values(
+        status=JobStatus.QUEUED,
+        worker=None,
+        lease_expires_at=None,
+        sent_at=None,
+        attempts=JobRow.attempts - 1,
+    )
+    return _moved(session, queued, JobStatus.QUEUED) is not None
 
 
 def _end_cancelled(session: Session, claim: JobClaim) -> bool:
-    done = session.execute(
+    cancelled = (
         _held(claim)
         .where(JobRow.cancel_requested)
         .values(status=JobStatus.CANCELLED, lease_expires_at=None, finished_at=clock.now())
-        .returning(JobRow.id)
-    ).first()
-    if done is not None:
-        _tell(session, claim.job_id, JobStatus.CANCELLED)
-    return done is not None
+    )
+    return _moved(session, cancelled, JobStatus.CANCELLED) is not None
 
 
 def cancel(session: Session, job_id: str, *, error: dict[str, Any] | None = None) -> JobStatus:
@@ -242,13 +223,30 @@ def _held(claim: JobClaim) -> Update:
     )
 
 
+def _moved(
+    session: Session,
+    move: Update,
+    status: JobStatus,
+    error: dict[str, Any] | None = None,
+    *,
+    returning: tuple[InstrumentedAttribute[Any], ...] = (),
+) -> Row[*tuple[Any, ...]] | None:
+    """Makes a move, tells of it and wakes its waiters in one statement; None when it may not be."""
+    moved = move.returning(JobRow.id, *returning).cte("moved")
+    told = events.appended(moved, moved.c.id, "status", _status_data(status, error))
+    return session.execute(
+        select(*moved.c, func.pg_notify(CHANNEL, moved.c.id)).add_cte(told)
+    ).first()
+
+
 def _tell(
     session: Session, job_id: str, status: JobStatus, error: dict[str, Any] | None = None
 ) -> None:
-    data: dict[str, Any] = {"status": status}
-    if error is not None:
-        data["error"] = error
-    events.append(session, job_id, "status", data)
+    events.append(session, job_id, "status", _status_data(status, error))
+
+
+def _status_data(status: JobStatus, error: dict[str, Any] | None) -> dict[str, Any]:
+    return {"status": status} if error is None else {"status": status, "error": error}
 
 
 def wake(session: Session, job_id: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, delete, exists, func, select, update
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy.orm import Session, lazyload, undefer
 
 from services.jobs.row import JobRow
 from services.predictions.row import PredictionItemRow, PredictionRow
+from services.records.row import RecordRow
+from services.registry.row import ModelVersionRow
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,50 @@ class ItemCounts:
     failed: int
 
 
+@dataclass(frozen=True)
+class AskedOf:
+    """What a worker needs to begin: of which version, and the first record (None: removed)."""
+
+    prediction: PredictionRow
+    version: ModelVersionRow | None
+    first_item: PredictionItemRow
+    first_record: RecordRow | None
+
+
 def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
     return session.get(PredictionRow, prediction_id, populate_existing=True)
+
+
+def with_first_item(
+    session: Session, prediction_id: str
+) -> tuple[PredictionRow, PredictionItemRow] | None:
+    """A prediction with its first item and that one's beats, in one query."""
+    query = (
+        select(PredictionRow, PredictionItemRow)
+        .join(PredictionItemRow, _is_first_item())
+        .where(PredictionRow.id == prediction_id)
+        .options(undefer(PredictionItemRow.beats))
+    )
+    found = session.execute(query.execution_options(populate_existing=True)).first()
+    return None if found is None else (found[0], found[1])
+
+
+def asked_of(session: Session, prediction_id: str) -> AskedOf | None:
+    """Prediction, version, first item and its record, in one query."""
+    version = and_(
+        ModelVersionRow.name == PredictionRow.model_name,
+        ModelVersionRow.version == PredictionRow.model_version,
+    )
+    query = (
+        select(PredictionRow, ModelVersionRow, PredictionItemRow, RecordRow)
+        .join(PredictionItemRow, _is_first_item())
+        .outerjoin(ModelVersionRow, version)
+        .outerjoin(RecordRow, RecordRow.id == PredictionItemRow.record_id)
+        .where(PredictionRow.id == prediction_id)
+        .options(lazyload(PredictionRow.job))
+    )
+    found = session.execute(query).first()
+    return None if found is None else AskedOf(*found)
 
 
 def newest_first(
@@ -132,6 +176,12 @@ def forget_results_of_record(session: Session, record_id: str, error: dict[str, 
         update(PredictionItemRow)
         .where(PredictionItemRow.record_id == record_id)
         .values(done=True, summary=None, beats=None, error=error)
+    )
+
+
+def _is_first_item() -> ColumnElement[bool]:
+    return and_(
+        PredictionItemRow.prediction_id == PredictionRow.id, PredictionItemRow.position == 0
     )
 
 

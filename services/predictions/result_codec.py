@@ -1,4 +1,4 @@
-"""Results to what a row keeps, and from there to what the API answers.
+"""Results to what a row keeps and back; to what the API answers see beat_json.
 
 Beats are kept as packed arrays, not as JSON: a 24-hour record has about 100,000, which is 3 MB as
 arrays and 20 MB as JSON text.
@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 
 from services.models.results import BeatResult, RiskResult
-
-_PROBABILITY_DIGITS = 6
 
 
 def summary_and_beats(result: BeatResult | RiskResult) -> tuple[dict[str, Any], bytes | None]:
@@ -54,32 +52,6 @@ def beat_result(summary: dict[str, Any], beats: bytes) -> BeatResult:
             unreadable=arrays["unreadable"],
             notes=tuple(summary["notes"]),
         )
-
-
-def beat_rows(result: BeatResult) -> list[dict[str, Any]]:
-    """API.md's `beats`: one object a beat."""
-    labels = result.labels
-    times = np.round(result.sample / result.sampling_rate_hz, 6).tolist()
-    table = np.round(result.probabilities.astype(np.float64), _PROBABILITY_DIGITS).tolist()
-    columns = zip(
-        result.sample.tolist(),
-        times,
-        result.label_index.tolist(),
-        table,
-        result.unreadable.tolist(),
-        strict=True,
-    )
-    return [
-        {
-            "sample": sample,
-            "time_s": time_s,
-            "label": labels[index],
-            "probability": row[index],
-            "probabilities": dict(zip(labels, row)),  # noqa: B905 - as wide as labels by its shape
-            "unreadable": unreadable,
-        }
-        for sample, time_s, index, row, unreadable in columns
-    ]
 
 
 def _risk(result: RiskResult) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import structlog
 from sqlalchemy.orm import Session
 
-from services.db.session import SessionFactory
+from services.db.session import SessionFactory, single_statements
 from services.errors import Cancelled, EctopyError, NotFound
 from services.jobs.execution import JobProgress
 from services.jobs.lifecycle import JobClaim
@@ -19,8 +21,10 @@ from services.predictions.result_codec import summary_and_beats
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records import files
 from services.records import service as records
-from services.registry import repository as registry
+from services.records.row import RecordRow
 from services.storage.base import Store
+
+log = structlog.get_logger()
 
 
 class Predictors(Protocol):
@@ -41,7 +45,7 @@ class ItemOutcome:
 @dataclass(frozen=True)
 class _Work:
     prediction: PredictionRow
-    items: list[PredictionItemRow]
+    first_record: RecordRow | None
     family: str
     location: str
 
@@ -50,7 +54,8 @@ class PredictionRunner:
     """Implements services.jobs.execution.Runner."""
 
     def __init__(self, sessions: SessionFactory, store: Store, predictors: Predictors) -> None:
-        self._sessions, self._store, self._predictors = sessions, store, predictors
+        self._sessions, self._reads = sessions, single_statements(sessions)
+        self._store, self._predictors = store, predictors
 
     def run(self, claim: JobClaim, progress: JobProgress) -> ItemOutcome | None:
         """A single prediction returns its outcome; a batch keeps each as it comes."""
@@ -59,8 +64,7 @@ class PredictionRunner:
             family=work.family, location=work.location, sha256=work.prediction.weights_sha256
         )
         if not work.prediction.batch:
-            result = self._predicted(predictor, work, work.items[0], progress)
-            return ItemOutcome(0, result)
+            return ItemOutcome(0, self._predicted(predictor, work, work.first_record, progress))
         self._run_batch(predictor, work, progress)
         return None
 
@@ -69,37 +73,44 @@ class PredictionRunner:
             keep(session, claim.resource_id, outcome)
 
     def _work(self, prediction_id: str) -> _Work:
-        with self._sessions() as session:
-            prediction = repository.by_id(session, prediction_id)
-            if prediction is None:
-                raise NotFound("the prediction was removed")
-            version = registry.version(session, prediction.model_name, prediction.model_version)
-            if version is None:
-                raise NotFound("the model version was removed")
-            items = repository.items(session, prediction_id)
-            return _Work(prediction, items, version.card["family"], version.location)
+        with self._reads() as session:
+            asked = repository.asked_of(session, prediction_id)
+        if asked is None:
+            raise NotFound("the prediction was removed")
+        if asked.version is None:
+            raise NotFound("the model version was removed")
+        card = asked.version.card
+        return _Work(asked.prediction, asked.first_record, card["family"], asked.version.location)
 
     def _predicted(
-        self, predictor: Predictor, work: _Work, item: PredictionItemRow, progress: JobProgress
+        self, predictor: Predictor, work: _Work, row: RecordRow | None, progress: JobProgress
     ) -> BeatResult | RiskResult:
-        with self._sessions() as session:
-            row = records.get(session, item.record_id)
+        if row is None:
+            raise NotFound("the record was removed")
         record = files.open_record(self._store, row)
         options: Mapping[str, Any] = work.prediction.options
-        return predictor.predict(record, options=options, progress=progress)
+        started = time.perf_counter()
+        result = predictor.predict(record, options=options, progress=progress)
+        seconds = round(time.perf_counter() - started, 4)
+        log.info("record.predicted", prediction_id=work.prediction.id, elapsed_s=seconds)
+        return result
 
     def _run_batch(self, predictor: Predictor, work: _Work, progress: JobProgress) -> None:
-        for item in work.items:
+        with self._reads() as session:
+            items = repository.items(session, work.prediction.id)
+        for item in items:
             progress.check_cancelled()
             if not item.done:
-                self._run_item(predictor, work, item, progress)
+                part = _Part(progress, item.position, len(items))
+                self._run_item(predictor, work, item, part)
 
     def _run_item(
         self, predictor: Predictor, work: _Work, item: PredictionItemRow, progress: JobProgress
     ) -> None:
-        part = _Part(progress, item.position, len(work.items))
         try:
-            outcome = ItemOutcome(item.position, self._predicted(predictor, work, item, part))
+            with self._reads() as session:
+                row = records.find(session, item.record_id)
+            outcome = ItemOutcome(item.position, self._predicted(predictor, work, row, progress))
         except Cancelled:
             raise
         except EctopyError as problem:
@@ -107,7 +118,7 @@ class PredictionRunner:
         with self._sessions.begin() as session:
             keep(session, work.prediction.id, outcome)
         progress.event("result", {"record_id": item.record_id, "error": outcome.error})
-        part.advance(1.0)
+        progress.advance(1.0)
 
 
 class _Part(JobProgress):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
@@ -17,9 +18,10 @@ from services.models.catalog import FAMILY_SPECS
 from services.models.results import BeatResult
 from services.models.spec import FamilySpec
 from services.predictions import repository
+from services.predictions.beat_json import beat_json
 from services.predictions.exports import Findings, beat_findings
 from services.predictions.repository import PredictionFilter
-from services.predictions.result_codec import beat_result, beat_rows
+from services.predictions.result_codec import beat_result
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.fit import require_fit
 from services.records.row import RecordRow
@@ -115,9 +117,12 @@ def forget_record(session: Session, record_id: str) -> None:
     repository.forget_results_of_record(session, record_id, RECORD_REMOVED.problem())
 
 
-def whole(session: Session, row: PredictionRow) -> PredictionOutline:
+def whole(session: Session, prediction_id: str) -> PredictionOutline:
     """With all of its result; a batch tells its counts."""
-    return _outline(session, row, None if row.batch else repository.item(session, row.id, 0))
+    found = repository.with_first_item(session, prediction_id)
+    if found is None:
+        raise NotFound(f"there is no prediction {prediction_id}")
+    return _outline(session, *found)
 
 
 def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, BeatResult]:
@@ -249,7 +254,7 @@ def _item_result(item: PredictionItemRow, *, with_beats: bool) -> dict[str, Any]
         return None
     found = {key: value for key, value in item.summary.items() if key != "labels"}
     if with_beats and item.beats is not None:
-        found["beats"] = beat_rows(beat_result(item.summary, item.beats))
+        found["beats"] = orjson.Fragment(beat_json(beat_result(item.summary, item.beats)))
     return found
 
 

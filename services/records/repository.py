@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, inspect, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.records.row import RecordRow
@@ -24,6 +25,17 @@ def by_sha256_kept_while_used(session: Session, sha256: str) -> RecordRow | None
     """The same for the record of these bytes."""
     query = select(RecordRow).where(RecordRow.sha256 == sha256).with_for_update(read=True)
     return session.scalars(query).first()
+
+
+def add_new(session: Session, row: RecordRow) -> bool:
+    """Adds a row unless one of the same bytes is there, in one statement.
+
+    The row itself does not become part of the session: it is for reading.
+    """
+    set_now = inspect(row).dict
+    values = {c.key: set_now[c.key] for c in inspect(RecordRow).column_attrs if c.key in set_now}
+    statement = insert(RecordRow).values(values).on_conflict_do_nothing()
+    return session.execute(statement.returning(RecordRow.id)).first() is not None
 
 
 def by_ids(session: Session, record_ids: Iterable[str]) -> list[RecordRow]:

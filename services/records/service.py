@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy.exc import IntegrityError
+import structlog
 from sqlalchemy.orm import Session
 
 from services import clock, ids
@@ -22,6 +23,8 @@ from services.records import files, repository
 from services.records.row import RecordRow
 from services.settings import Settings
 from services.storage.base import Store
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -80,21 +83,21 @@ def add(
     known = repository.by_sha256_kept_while_used(session, upload.sha256)
     if known is not None:
         return known, False
+    started = time.perf_counter()
     record = read_record(
         upload.sources, limits=limits, workspace=upload.workspace, hints=upload.hints
     )
+    log.info("record.read", record_id=record_id, elapsed_s=round(time.perf_counter() - started, 4))
     files.put_record(store, record_id, record, upload.workspace)
     row = _row(record_id, record, upload)
-    try:
-        with session.begin_nested():
-            session.add(row)
-    except IntegrityError:  # the same bytes came in at the same time, and that request was faster
-        discard_files(store, record_id)
-        winner = repository.by_sha256_kept_while_used(session, upload.sha256)
-        if winner is None:
-            raise Unavailable("the same record was just removed; send it again") from None
-        return winner, False
-    return row, True
+    if repository.add_new(session, row):
+        return row, True
+    # the same bytes came in at the same time, and that request was faster
+    discard_files(store, record_id)
+    winner = repository.by_sha256_kept_while_used(session, upload.sha256)
+    if winner is None:
+        raise Unavailable("the same record was just removed; send it again")
+    return winner, False
 
 
 def discard_files(store: Store, record_id: str) -> None:

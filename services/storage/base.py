@@ -10,7 +10,7 @@ class Store(Protocol):
     """Keeps files under keys such as `records/rec_…/signal.f32`; a key is written once."""
 
     def put(self, key: str, source: Path) -> None:
-        """Stores a file whole or not at all."""
+        """Stores a file whole or not at all. Its bytes may not change afterwards."""
         ...
 
     def local_path(self, key: str) -> Path:
