@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import structlog
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services import clock, ids
