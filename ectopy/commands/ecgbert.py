@@ -8,9 +8,13 @@ from typing import Annotated
 
 import typer
 
+from ectopy.commands import ecgbert_training
 from services.errors import UnusableInput
 
-app = typer.Typer(no_args_is_help=True, help="The public ECGBERT and its original's arithmetic.")
+app = typer.Typer(
+    no_args_is_help=True, help="ECGBERT from a folder of records, and its original's arithmetic."
+)
+app.command()(ecgbert_training.cluster)
 
 Checkpoint = Annotated[
     Path, typer.Option("--checkpoint", help="the public .pth file, or the folder it lies in")

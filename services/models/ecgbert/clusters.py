@@ -14,11 +14,14 @@ from scipy.spatial.distance import cdist
 from services.ecg.record import FloatArray, IntArray
 from services.ecg.segmentation import WAVE_NAMES, WaveIntervals
 from services.errors import MalformedInput
+from services.models.ecgbert.dtw import dtw_nearest
 from services.models.ecgbert.spec import CLUSTERS_PER_WAVE, TOKEN_OFFSETS, TOKEN_POINTS
 
 # how ten numbers are made of a wave before they are compared with the centres
 Points = Literal["spread", "first"]
 _POINTS: tuple[Points, ...] = ("spread", "first")
+Distance = Literal["euclidean", "dtw"]
+DISTANCES: tuple[Distance, ...] = ("euclidean", "dtw")
 
 FIT_SAMPLE = 20_000  # waves of a kind that k-means is shown at most
 
@@ -29,10 +32,12 @@ class Clusters:
 
     points: of what the centres were fitted to compare with: ten points `spread` over the wave in
     ordinary QRS heights, or, with the public centres, its `first` ten samples in mV.
+    distance: by which a centre is the nearest.
     """
 
     centroids: tuple[NDArray[np.float64], ...]
     points: Points = "spread"
+    distance: Distance = "euclidean"
 
     def tokens(self, points: NDArray[np.floating], kind: IntArray) -> IntArray:
         """Token id of each wave, (n_waves,): the nearest centroid's number within its kind's range.
@@ -44,13 +49,20 @@ class Clusters:
         for which, (centers, offset) in enumerate(zip(self.centroids, TOKEN_OFFSETS, strict=True)):
             chosen = np.flatnonzero(kind == which)
             if len(chosen):
-                ids[chosen] = offset + cdist(points[chosen], centers, "sqeuclidean").argmin(axis=1)
+                ids[chosen] = offset + self._nearest(points[chosen], centers)
         return ids
+
+    def _nearest(self, points: NDArray[np.floating], centers: NDArray[np.float64]) -> IntArray:
+        if self.distance == "dtw":
+            return dtw_nearest(points.astype(np.float32), centers.astype(np.float32))[0]
+        return np.asarray(cdist(points, centers, "sqeuclidean").argmin(axis=1), dtype=np.int64)
 
     def save(self, path: Path) -> None:
         """As .npz, one array a wave kind."""
         arrays = dict(zip(WAVE_NAMES, self.centroids, strict=True))
-        np.savez(path, allow_pickle=False, points=np.array(self.points), **arrays)
+        rules = {"points": np.array(self.points), "distance": np.array(self.distance)}
+        with path.open("wb") as file:  # numpy would add its own ending to a name without one
+            np.savez(file, allow_pickle=False, **rules, **arrays)
 
     @staticmethod
     def load(path: Path) -> Clusters:
@@ -58,7 +70,7 @@ class Clusters:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = tuple(np.asarray(stored[name], dtype=np.float64) for name in WAVE_NAMES)
-                points = _points(stored)
+                points, distance = _points(stored), _distance(stored)
         except (OSError, KeyError, ValueError) as problem:
             raise MalformedInput(
                 f"{path.name}: not a file of clusters, expected the arrays {', '.join(WAVE_NAMES)}"
@@ -69,7 +81,7 @@ class Clusters:
                     f"{path.name}: {name} has the shape {array.shape}, "
                     f"expected {(count, TOKEN_POINTS)}"
                 )
-        return Clusters(arrays, points)
+        return Clusters(arrays, points, distance)
 
 
 def _points(stored: Mapping[str, NDArray[Any]]) -> Points:
@@ -80,6 +92,14 @@ def _points(stored: Mapping[str, NDArray[Any]]) -> Points:
         raise ValueError(f"points is {stored['points']}")
     # a file of the public centres says that they are principal components
     return "first" if "in_pca_space" in stored else "spread"
+
+
+def _distance(stored: Mapping[str, NDArray[Any]]) -> Distance:
+    named = str(stored["distance"]) if "distance" in stored else "euclidean"
+    for known in DISTANCES:
+        if named == known:
+            return known
+    raise ValueError(f"distance is {named}")
 
 
 def wave_points(lead_signals: FloatArray, waves: WaveIntervals) -> FloatArray:

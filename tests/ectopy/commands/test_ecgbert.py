@@ -10,9 +10,11 @@ import torch
 from typer.testing import CliRunner, Result
 
 from ectopy.cli import app
-from services.errors import UnusableInput
+from services.errors import NotPermitted, UnusableInput
+from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.reference.network import GuideNetwork
 from tests.services.models.ecgbert.public.made_files import write_cluster_folder
+from tests.services.models.ecgbert.stages.made_dataset import write_dataset
 
 SAMPLE = Path(__file__).resolve().parents[3] / "examples" / "208_excerpt.hea"
 
@@ -60,3 +62,17 @@ def test_public_files_are_imported_into_a_folder(public: Path) -> None:
     assert {file.name for file in out.iterdir()} == {
         "weights.safetensors", "clusters.npz", "card.json",
     }  # fmt: skip
+
+
+def test_clusters_are_fitted_to_a_folder_of_records(tmp_path: Path) -> None:
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "new" / "clusters.npz"
+    result = called("cluster", data, "--out", out, "--leave-out", "a1", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "of 3 records" in result.output
+    assert Clusters.load(out).points == "spread"
+
+
+def test_clusters_that_cannot_be_written_cost_no_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = called("cluster", tmp_path, "--out", tmp_path / "file" / "clusters.npz")
+    assert isinstance(result.exception, NotPermitted)
