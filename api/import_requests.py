@@ -37,8 +37,9 @@ def of_upload(
     idempotent: IdempotentRequest,
 ) -> ModelImportRow:
     """The import of these files; nothing is kept of what cannot become one."""
+    project_id = idempotent.project_id
     with state.sessions() as session:  # before the files are copied
-        service.require_importable(session, task=task, name=name, file_count=len(parts))
+        service.require_importable(session, project_id, task=task, name=name, file_count=len(parts))
     with workspace(state.settings) as folder:
         incoming = [_received(part, Path(folder) / str(n)) for n, part in enumerate(parts)]
         body = [[(file.plain_name, file.sha256) for file in incoming], task, name]
@@ -48,9 +49,11 @@ def of_upload(
         def make(session: Session) -> tuple[ModelImportRow, bool]:
             earlier = earlier_resource(session, once, import_id)
             if earlier is not None:
-                return _still_there(service.find(session, earlier)), False
+                return _still_there(service.find(session, project_id, earlier)), False
             files.put(state.store, import_id, incoming)
-            made = service.create(session, incoming, task=task, name=name, import_id=import_id)
+            made = service.create(
+                session, project_id, incoming, task=task, name=name, import_id=import_id
+            )
             return made, True
 
         row, made = _with_files(state, import_id, make)
@@ -63,14 +66,14 @@ async def answer(state: ApiState, row: ModelImportRow, wait_s: float) -> Respons
     """201 with the version, 200 if it was there before; its problem; or 202 while it runs."""
 
     async def look() -> ModelImportRow | None:
-        found = await run_in_threadpool(_found, state, row.id)
+        found = await run_in_threadpool(_found, state, row)
         return found if found.job.status in ENDED else None
 
     ended = await state.waiter.until(row.job_id, look, seconds=wait_s) if wait_s > 0 else None
     headers = {"Preference-Applied": f"wait={wait_s:g}"}
     if ended is None:
         headers["Location"] = f"/v1/models/imports/{row.id}"
-        body = import_json(await run_in_threadpool(_found, state, row.id))
+        body = import_json(await run_in_threadpool(_found, state, row))
         return json_answer(body, status=202, headers=headers)
     if ended.job.status != JobStatus.SUCCEEDED:
         return problem_response(ended.job.error or EctopyError("the import ended").problem())
@@ -80,8 +83,9 @@ async def answer(state: ApiState, row: ModelImportRow, wait_s: float) -> Respons
 def _version_answer(state: ApiState, row: ModelImportRow, headers: dict[str, str]) -> Response:
     name, number = str(row.model_name), int(row.model_version or 0)
     with state.sessions() as session:
-        version = registry.version(session, name, number)
-        body = ModelVersionOut.of(version, registry.model(session, name).promoted_version)
+        version = registry.version(session, row.project_id, name, number)
+        promoted = registry.model(session, row.project_id, name).promoted_version
+        body = ModelVersionOut.of(version, promoted)
     status = 201 if version.created_at >= row.created_at else 200
     headers = {**headers, "Location": f"/v1/models/{name}/versions/{number}"}
     return json_answer(body.model_dump(), status=status, headers=headers)
@@ -115,9 +119,9 @@ def _discard_if_possible(state: ApiState, import_id: str) -> None:
         log.warning("files.left_to_upkeep", import_id=import_id, reason=error.detail)
 
 
-def _found(state: ApiState, import_id: str) -> ModelImportRow:
+def _found(state: ApiState, row: ModelImportRow) -> ModelImportRow:
     with state.sessions() as session:
-        return service.get(session, import_id)
+        return service.get(session, row.project_id, row.id)
 
 
 def _still_there(row: ModelImportRow | None) -> ModelImportRow:

@@ -31,7 +31,7 @@ def of_stored_record(
     """A prediction of a record that is here."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
-        record = records.get_kept_while_used(session, record_id)
+        record = records.get_kept_while_used(session, request.project_id, record_id)
         return predictions.create(session, request, record, prediction_id=prediction_id)
 
     body = [record_id, request.task, request.model, request.options]
@@ -49,7 +49,7 @@ def of_stored_records(
     """One prediction job over many records that are here."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
-        found = records.get_all(session, record_ids)
+        found = records.get_all(session, request.project_id, record_ids)
         return predictions.create_batch(session, request, found, prediction_id=prediction_id)
 
     body = [record_ids, request.task, request.model, request.options]
@@ -63,7 +63,7 @@ def of_upload(
 ) -> PredictionRow:
     """Record and prediction in one transaction: nothing is kept of what cannot be predicted."""
     with workspace(state.settings) as folder:
-        upload = received(form, Path(folder))
+        upload = received(form, Path(folder), project_id=request.project_id)
         record_id = records.new_record_id()
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
@@ -80,7 +80,7 @@ async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> R
     """200 with the result when the job ends within the wait, else 202 with Location."""
 
     async def look() -> dict[str, Any] | None:
-        return await run_in_threadpool(_view_if_ended, state, row.id)
+        return await run_in_threadpool(_view_if_ended, state, row)
 
     ended = None
     if wait_s is not None and wait_s > 0:
@@ -90,7 +90,7 @@ async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> R
         headers["Preference-Applied"] = f"wait={wait_s:g}"
     if ended is not None:
         return json_answer(ended, headers=headers)
-    return json_answer(await run_in_threadpool(_view, state, row.id), status=202, headers=headers)
+    return json_answer(await run_in_threadpool(_view, state, row), status=202, headers=headers)
 
 
 def _made_once(
@@ -103,7 +103,7 @@ def _made_once(
     earlier = earlier_resource(session, idempotent, prediction_id)
     if earlier is None:
         return make(session, prediction_id), True
-    row = predictions.find(session, earlier)
+    row = predictions.find(session, idempotent.project_id, earlier)
     if row is None:
         raise StateConflict("the prediction that this Idempotency-Key made was removed")
     return row, False
@@ -115,12 +115,12 @@ def _sent(state: ApiState, row: PredictionRow) -> PredictionRow:
     return row
 
 
-def _view_if_ended(state: ApiState, prediction_id: str) -> dict[str, Any] | None:
+def _view_if_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:
     with state.reads() as session:
-        found = predictions.whole(session, prediction_id)
+        found = predictions.whole(session, made.project_id, made.id)
         return prediction_json(found) if found.row.job.status in ENDED else None
 
 
-def _view(state: ApiState, prediction_id: str) -> dict[str, Any]:
+def _view(state: ApiState, made: PredictionRow) -> dict[str, Any]:
     with state.reads() as session:
-        return prediction_json(predictions.whole(session, prediction_id))
+        return prediction_json(predictions.whole(session, made.project_id, made.id))

@@ -28,14 +28,14 @@ def stored_record(
 ) -> tuple[RecordRow, bool]:
     """The record of these files and whether this request made it."""
     with workspace(state.settings) as folder:
-        upload = received(form, Path(folder))
+        upload = received(form, Path(folder), project_id=idempotent.project_id)
         request = idempotent.with_body([upload.sha256, form.fields()])
         record_id = records.new_record_id()
 
         def store(session: Session) -> tuple[RecordRow, bool]:
             earlier = earlier_resource(session, request, record_id)
             if earlier is not None:
-                return _still_there(records.find(session, earlier)), False
+                return _still_there(records.find(session, upload.project_id, earlier)), False
             row, created = added(session, state, upload, record_id)
             if not created:
                 settle_on(session, request, row.id)

@@ -67,7 +67,7 @@ def record_form(
 UploadedRecord = Annotated[RecordForm, Depends(record_form)]
 
 
-def received(form: RecordForm, workspace: Path) -> Upload:
+def received(form: RecordForm, workspace: Path, *, project_id: str) -> Upload:
     """The form's files copied to `workspace`, under names of our own, hashed on the way."""
     _check(form)
     incoming, work = workspace / "incoming", workspace / "work"
@@ -80,6 +80,7 @@ def received(form: RecordForm, workspace: Path) -> Upload:
         sources.append(source)
     leads = tuple(part.strip() for part in form.leads.split(",")) if form.leads else None
     return Upload(
+        project_id=project_id,
         sources=sources,
         sha256=content_sha256(digests),
         workspace=work,

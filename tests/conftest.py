@@ -20,7 +20,7 @@ from ectopy.commands.migrate import bring_up
 from ectopy.serve.embedded import embedded_servers
 from services import tables
 from services.db.session import SessionFactory, engine_for, session_factory
-from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 from services.settings import Settings
 from tests.fakes import enter_fake_model
 from tests.processes import WorkerProcess, environment_of, new_database, served
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = ROOT.parent / "shared"
 
-REGISTRY_TABLES = {"models", "model_versions", "promotions"}
+REGISTRY_TABLES = {"models", "model_versions", "answering_versions", "promotions"}
 
 
 @pytest.fixture(scope="session")
@@ -187,7 +187,7 @@ def broker_database(url: str, number: int) -> str:
 
 
 def forget_model(session: Session, name: str) -> None:
-    for table in (PromotionRow, ModelVersionRow, ModelRow):
+    for table in (PromotionRow, AnsweringVersionRow, ModelVersionRow, ModelRow):
         session.execute(delete(table).where(table.name == name))
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import EcgRecord
@@ -42,12 +43,19 @@ def fake_card(name: str = "fake-beats") -> dict[str, Any]:
     return {"name": name, "task": "beats", "family": "ecgbert"}
 
 
-def enter_fake_model(session: Session, name: str = "fake-beats") -> ModelVersionRow:
+def enter_fake_model(
+    session: Session, name: str = "fake-beats", *, project_id: str = DEFAULT_PROJECT
+) -> ModelVersionRow:
     """A version that only FakePredictors can load; it answers when none is named."""
     version = registry.add_version(
-        session, card=fake_card(name), sha256=FAKE_SHA256, location="fake:", synthetic=True
+        session,
+        project_id,
+        card=fake_card(name),
+        sha256=FAKE_SHA256,
+        location="fake:",
+        synthetic=True,
     )
-    registry.promote(session, name, version.version)
+    registry.promote(session, project_id, name, version.version)
     return version
 
 

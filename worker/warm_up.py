@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import structlog
 
+from services.access.caller import DEFAULT_PROJECT
 from services.ecg.record import EcgRecord
 from services.errors import EctopyError
 from services.models.catalog import FAMILY_SPECS, TASKS
@@ -22,7 +23,7 @@ def warm_up(runtime: Runtime) -> None:
     for task in TASKS:
         try:
             with runtime.sessions() as session:
-                version = registry.resolve(session, task, None)
+                version = registry.resolve(session, DEFAULT_PROJECT, task, None)
             predictor = runtime.predictors.predictor(
                 family=version.card["family"], location=version.location, sha256=version.sha256
             )

@@ -10,9 +10,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from api.dependencies import State
+from api.dependencies import Reads, State
 from api.schemas.problems import Responses, problems
 from api.state import ApiState
+from services.access.caller import Caller
 from services.ecg.record import EcgRecord
 from services.predictions import exports
 from services.predictions import service as predictions
@@ -45,10 +46,10 @@ def _file(media_type: str) -> Responses:
     summary="The record as WFDB or EDF+, with its reference annotations",
 )
 def download_record(
-    record_id: str, state: State, file_format: Format = RecordFormat.WFDB
+    record_id: str, caller: Reads, state: State, file_format: Format = RecordFormat.WFDB
 ) -> Response:
     with state.sessions() as session:
-        row = records.get(session, record_id)
+        row = records.get(session, caller.project_id, record_id)
     record = records.opened(state.store, row)
     return _attachment(exports.record_bytes(record, file_format), file_format, record.name)
 
@@ -60,9 +61,9 @@ def download_record(
     summary="The record as WFDB or EDF+, with the labelled beats as annotations",
 )
 def download_labelled_record(
-    prediction_id: str, state: State, file_format: Format = RecordFormat.WFDB
+    prediction_id: str, caller: Reads, state: State, file_format: Format = RecordFormat.WFDB
 ) -> Response:
-    record, findings = _found(state, prediction_id)
+    record, findings = _found(state, caller, prediction_id)
     content = exports.record_bytes(record, file_format, beats=findings.beats)
     return _attachment(content, file_format, record.name)
 
@@ -75,11 +76,13 @@ def download_labelled_record(
 )
 def download_report(
     prediction_id: str,
+    caller: Reads,
     state: State,
     start_s: Annotated[float, Query(ge=0, allow_inf_nan=False, description="of the trace")] = 0.0,
 ) -> Response:
     return _made(
         state,
+        caller,
         prediction_id,
         lambda record, findings: exports.report_pdf(record, findings, start_s=start_s),
         ("application/pdf", "pdf"),
@@ -92,28 +95,29 @@ def download_report(
     response_class=Response,
     summary="FHIR R4 bundle: Observations of beats and heart rate, or a RiskAssessment",
 )
-def download_fhir(prediction_id: str, state: State) -> Response:
-    return _made(state, prediction_id, exports.fhir_json, ("application/fhir+json", "json"))
+def download_fhir(prediction_id: str, caller: Reads, state: State) -> Response:
+    return _made(state, caller, prediction_id, exports.fhir_json, ("application/fhir+json", "json"))
 
 
 def _made(
     state: ApiState,
+    caller: Caller,
     prediction_id: str,
     write: Callable[[EcgRecord, Findings], bytes],
     kind: tuple[str, str],
 ) -> Response:
     """kind: media type and the ending of a file name."""
-    record, findings = _found(state, prediction_id)
+    record, findings = _found(state, caller, prediction_id)
     media_type, ending = kind
     headers = {"Content-Disposition": f'inline; filename="{_plain(record.name)}.{ending}"'}
     return Response(write(record, findings), media_type=media_type, headers=headers)
 
 
-def _found(state: ApiState, prediction_id: str) -> tuple[EcgRecord, Findings]:
+def _found(state: ApiState, caller: Caller, prediction_id: str) -> tuple[EcgRecord, Findings]:
     with state.sessions() as session:
-        row = predictions.get(session, prediction_id)
+        row = predictions.get(session, caller.project_id, prediction_id)
         record_id, findings = predictions.findings(session, row)
-        record_row = records.get(session, record_id)
+        record_row = records.get(session, caller.project_id, record_id)
     findings = replace(findings, patient_id=record_row.patient_id)
     return records.opened(state.store, record_row), findings
 

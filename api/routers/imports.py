@@ -9,7 +9,7 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import json_answer
-from api.dependencies import Idempotent, ReadSession, State
+from api.dependencies import Administers, Idempotent, Reads, ReadSession, State
 from api.import_requests import answer, of_upload
 from api.routers.predictions import WaitS
 from api.schemas.imports import ModelImportOut, import_json
@@ -41,6 +41,7 @@ router = APIRouter(tags=["models"])
 )
 async def import_model(
     file: Annotated[list[UploadFile], File(description="wcr_afib_5y.pt, or base_ssl.pt")],
+    _: Administers,
     state: State,
     idempotent: Idempotent,
     wait_s: WaitS,
@@ -62,8 +63,8 @@ async def import_model(
     responses=problems(404),
     summary="Get an import",
 )
-def get_import(import_id: str, session: ReadSession) -> Response:
-    return json_answer(import_json(imports.get(session, import_id)))
+def get_import(import_id: str, caller: Reads, session: ReadSession) -> Response:
+    return json_answer(import_json(imports.get(session, caller.project_id, import_id)))
 
 
 @router.get(
@@ -74,9 +75,10 @@ def get_import(import_id: str, session: ReadSession) -> Response:
 )
 def get_import_events(
     import_id: str,
+    caller: Reads,
     state: State,
     last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> EventSourceResponse:
     with state.sessions() as session:
-        job_id = imports.get(session, import_id).job_id
+        job_id = imports.get(session, caller.project_id, import_id).job_id
     return job_events(state, job_id, after=last_event_id(last_seen))

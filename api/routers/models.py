@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 from starlette.responses import StreamingResponse
 
 from api.answers import json_answer
-from api.dependencies import ReadSession, State
+from api.dependencies import Administers, Reads, ReadSession, State
 from api.pagination import Paging, listing, split
 from api.schemas.models import ModelList, ModelOut, ModelVersionList, ModelVersionOut
 from api.schemas.problems import problems
@@ -21,11 +21,12 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("", response_model=ModelList, responses=problems(400), summary="List models, by name")
-def list_models(session: ReadSession, paging: Paging) -> Response:
-    rows = registry.page(session, after_name=paging.after or "", limit=paging.limit + 1)
-    shown, more = split(rows, paging.limit)
-    data = [ModelOut.of(row, count).model_dump() for row, count in shown]
-    return json_answer(listing(data, last_id=shown[-1][0].name if shown else None, more=more))
+def list_models(caller: Reads, session: ReadSession, paging: Paging) -> Response:
+    after = paging.after or ""
+    views = registry.page(session, caller.project_id, after_name=after, limit=paging.limit + 1)
+    shown, more = split(views, paging.limit)
+    data = [ModelOut.of(view).model_dump() for view in shown]
+    return json_answer(listing(data, last_id=shown[-1].row.name if shown else None, more=more))
 
 
 @router.get(
@@ -34,9 +35,9 @@ def list_models(session: ReadSession, paging: Paging) -> Response:
     responses=problems(404),
     summary="A model's versions, newest first",
 )
-def list_versions(name: str, session: ReadSession) -> Response:
-    model = registry.model(session, name)
-    rows = registry.versions(session, name)
+def list_versions(name: str, caller: Reads, session: ReadSession) -> Response:
+    model = registry.model(session, caller.project_id, name)
+    rows = registry.versions(session, caller.project_id, name)
     data = [ModelVersionOut.of(row, model.promoted_version).model_dump() for row in rows]
     return json_answer(listing(data, last_id=None, more=False))
 
@@ -47,9 +48,9 @@ def list_versions(name: str, session: ReadSession) -> Response:
     responses=problems(404),
     summary="One version with its card",
 )
-def get_version(name: str, number: Number, session: ReadSession) -> Response:
-    promoted = registry.model(session, name).promoted_version
-    row = registry.version(session, name, number)
+def get_version(name: str, number: Number, caller: Reads, session: ReadSession) -> Response:
+    promoted = registry.model(session, caller.project_id, name).promoted_version
+    row = registry.version(session, caller.project_id, name, number)
     return json_answer(ModelVersionOut.of(row, promoted).model_dump())
 
 
@@ -59,9 +60,9 @@ def get_version(name: str, number: Number, session: ReadSession) -> Response:
     response_class=StreamingResponse,
     summary="Weights (safetensors) and card as one archive",
 )
-def download(name: str, number: Number, state: State) -> StreamingResponse:
+def download(name: str, number: Number, caller: Reads, state: State) -> StreamingResponse:
     with state.sessions() as session:
-        row = registry.version(session, name, number)
+        row = registry.version(session, caller.project_id, name, number)
     found = version_files(state.store, row.location, row.sha256)
     folder = f"{row.name}-{row.version}"
     headers = {"Content-Disposition": f'attachment; filename="{folder}.zip"'}
@@ -76,10 +77,9 @@ def download(name: str, number: Number, state: State) -> StreamingResponse:
     responses=problems(404),
     summary="Make a version the one that answers when none is named",
 )
-def promote(name: str, number: Number, state: State) -> Response:
+def promote(name: str, number: Number, caller: Administers, state: State) -> Response:
     with state.sessions.begin() as session:
-        model = registry.promote(session, name, number)
-        body = ModelOut.of(model, len(registry.versions(session, name)))
+        body = ModelOut.of(registry.promote(session, caller.project_id, name, number))
     return json_answer(body.model_dump())
 
 
@@ -89,8 +89,7 @@ def promote(name: str, number: Number, state: State) -> Response:
     responses=problems(404, 409),
     summary="Back to the version that answered before",
 )
-def rollback(name: str, state: State) -> Response:
+def rollback(name: str, caller: Administers, state: State) -> Response:
     with state.sessions.begin() as session:
-        model = registry.rollback(session, name)
-        body = ModelOut.of(model, len(registry.versions(session, name)))
+        body = ModelOut.of(registry.rollback(session, caller.project_id, name))
     return json_answer(body.model_dump())

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import measurements
 from api.answers import json_answer
-from api.dependencies import ReadSession, State
+from api.dependencies import Administers, Reads, ReadSession, State
 from api.errors import problem_response
 from api.schemas.operations import Health, Readiness, SystemOut
 from api.schemas.problems import problems
@@ -53,7 +53,7 @@ def readyz(state: State) -> Response:
     responses=problems(beside={200: {"content": {"text/plain": {}}}}),
     summary="Metrics for Prometheus",
 )
-def metrics(session: ReadSession) -> Response:
+def metrics(_: Administers, session: ReadSession) -> Response:
     measurements.refresh(session)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
@@ -64,7 +64,7 @@ def metrics(session: ReadSession) -> Response:
     responses=problems(),
     summary="Version, workers, devices, queues",
 )
-def system(session: ReadSession, state: State) -> Response:
+def system(_: Reads, session: ReadSession, state: State) -> Response:
     workers = [
         {
             "name": worker.name,

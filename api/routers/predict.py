@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, Form, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.dependencies import Idempotent, State
+from api.dependencies import Idempotent, Predicts, State
 from api.prediction_requests import answer, of_upload
 from api.routers.predictions import CREATED, WaitS
 from api.schemas.predictions import MODEL_HELP, PredictionOut
@@ -33,13 +33,14 @@ Options = Annotated[str | None, Form(max_length=4000, description="a JSON object
 )
 async def predict_beats(
     form: UploadedRecord,
+    caller: Predicts,
     state: State,
     idempotent: Idempotent,
     wait_s: WaitS,
     model: Model = None,
     options: Options = None,
 ) -> Response:
-    request = PredictionRequest("beats", model or None, _options(options))
+    request = PredictionRequest(caller.project_id, "beats", model or None, _options(options))
     return await _predicted(state, request, form, idempotent, wait_s)
 
 
@@ -51,13 +52,14 @@ async def predict_beats(
 )
 async def predict_afib(
     form: UploadedRecord,
+    caller: Predicts,
     state: State,
     idempotent: Idempotent,
     wait_s: WaitS,
     model: Model = None,
     options: Options = None,
 ) -> Response:
-    request = PredictionRequest("afib-5y", model or None, _options(options))
+    request = PredictionRequest(caller.project_id, "afib-5y", model or None, _options(options))
     return await _predicted(state, request, form, idempotent, wait_s)
 
 

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api.answers import json_answer
-from api.dependencies import Idempotent, ReadSession, State
+from api.dependencies import Idempotent, Predicts, Reads, ReadSession, State
 from api.pagination import Paging, listing, split
 from api.prediction_requests import answer, of_stored_record, of_stored_records
 from api.schemas.predictions import (
@@ -51,10 +51,10 @@ CREATED: Responses = {
     summary="Predict for a stored record",
 )
 async def create_prediction(
-    body: PredictionIn, state: State, idempotent: Idempotent, wait_s: WaitS
+    body: PredictionIn, caller: Predicts, state: State, idempotent: Idempotent, wait_s: WaitS
 ) -> Response:
     row = await run_in_threadpool(
-        of_stored_record, state, body.request(), body.record_id, idempotent
+        of_stored_record, state, body.request(caller.project_id), body.record_id, idempotent
     )
     return await answer(state, row, wait_s)
 
@@ -67,11 +67,11 @@ async def create_prediction(
     summary="One job over many stored records",
 )
 async def create_batch(
-    body: BatchIn, state: State, idempotent: Idempotent, wait_s: WaitS
+    body: BatchIn, caller: Predicts, state: State, idempotent: Idempotent, wait_s: WaitS
 ) -> Response:
     """Results as they come through its events, all of them from `…/results`."""
     row = await run_in_threadpool(
-        of_stored_records, state, body.request(), body.record_ids, idempotent
+        of_stored_records, state, body.request(caller.project_id), body.record_ids, idempotent
     )
     return await answer(state, row, wait_s)
 
@@ -83,6 +83,7 @@ async def create_batch(
     summary="List predictions, newest first; their results without the beats",
 )
 def list_predictions(
+    caller: Reads,
     session: ReadSession,
     paging: Paging,
     record_id: Annotated[str | None, Query(max_length=100)] = None,
@@ -90,7 +91,9 @@ def list_predictions(
     status: Annotated[StatusName | None, Query()] = None,
 ) -> Response:
     wanted = PredictionFilter(record_id, task, status)
-    rows = predictions.page(session, wanted, before_id=paging.after, limit=paging.limit + 1)
+    rows = predictions.page(
+        session, caller.project_id, wanted, before_id=paging.after, limit=paging.limit + 1
+    )
     shown, more = split(rows, paging.limit)
     data = [prediction_json(found) for found in predictions.outlines(session, shown)]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
@@ -102,8 +105,9 @@ def list_predictions(
     responses=problems(404),
     summary="Get a prediction with its result",
 )
-def get_prediction(prediction_id: str, session: ReadSession) -> Response:
-    return json_answer(prediction_json(predictions.whole(session, prediction_id)))
+def get_prediction(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
+    found = predictions.whole(session, caller.project_id, prediction_id)
+    return json_answer(prediction_json(found))
 
 
 @router.post(
@@ -112,9 +116,9 @@ def get_prediction(prediction_id: str, session: ReadSession) -> Response:
     responses=problems(404, 409),
     summary="Cancel: at once when it waits, within seconds when it runs",
 )
-def cancel_prediction(prediction_id: str, state: State) -> Response:
+def cancel_prediction(prediction_id: str, caller: Predicts, state: State) -> Response:
     with state.sessions.begin() as session:
-        row = predictions.cancel(session, prediction_id)
+        row = predictions.cancel(session, caller.project_id, prediction_id)
         body = prediction_json(predictions.outlines(session, [row])[0])
     return json_answer(body)
 
@@ -127,11 +131,12 @@ def cancel_prediction(prediction_id: str, state: State) -> Response:
 )
 def get_events(
     prediction_id: str,
+    caller: Reads,
     state: State,
     last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> EventSourceResponse:
     with state.sessions() as session:
-        job_id = predictions.get(session, prediction_id).job_id
+        job_id = predictions.get(session, caller.project_id, prediction_id).job_id
     return job_events(state, job_id, after=last_event_id(last_seen))
 
 
@@ -141,14 +146,14 @@ def get_events(
     response_class=StreamingResponse,
     summary="A batch's results so far: one JSON object a line",
 )
-def get_results(prediction_id: str, state: State) -> StreamingResponse:
+def get_results(prediction_id: str, caller: Reads, state: State) -> StreamingResponse:
     with state.sessions() as session:
-        if not predictions.get(session, prediction_id).batch:
+        if not predictions.get(session, caller.project_id, prediction_id).batch:
             raise StateConflict("only a batch has a list of results")
 
     def lines() -> Iterator[bytes]:
         with state.sessions() as session:
-            row = predictions.get(session, prediction_id)
+            row = predictions.get(session, caller.project_id, prediction_id)
             for one in predictions.batch_results(session, row):
                 yield orjson.dumps(one) + b"\n"
 
@@ -161,8 +166,10 @@ def get_results(prediction_id: str, state: State) -> StreamingResponse:
     response_class=Response,
     summary="Beats as CSV: sample,time_s,label,probability",
 )
-def get_beats_csv(prediction_id: str, session: ReadSession) -> Response:
-    _, found = predictions.beats(session, predictions.get(session, prediction_id))
+def get_beats_csv(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
+    _, found = predictions.beats(
+        session, predictions.get(session, caller.project_id, prediction_id)
+    )
     return _attachment(exports.csv_bytes(found), "text/csv", f"{prediction_id}.csv")
 
 
@@ -172,9 +179,11 @@ def get_beats_csv(prediction_id: str, session: ReadSession) -> Response:
     response_class=Response,
     summary="Beats as a WFDB annotation file that rdann reads",
 )
-def get_annotations_zip(prediction_id: str, session: ReadSession) -> Response:
-    item, found = predictions.beats(session, predictions.get(session, prediction_id))
-    record = records.find(session, item.record_id)
+def get_annotations_zip(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
+    item, found = predictions.beats(
+        session, predictions.get(session, caller.project_id, prediction_id)
+    )
+    record = records.find(session, caller.project_id, item.record_id)
     name = record.name if record is not None else item.record_id
     length = record.n_samples if record is not None else 0
     content = exports.annotation_zip(found, record_name=name, n_samples=length)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.answers import json_answer
-from api.dependencies import Idempotent, ReadSession, State
+from api.dependencies import Idempotent, Reads, ReadSession, State, Stores
 from api.pagination import Paging, listing, split
 from api.record_upload import discard_files_if_possible, stored_record
 from api.schemas.problems import problems
@@ -37,7 +37,9 @@ MAX_POINTS = 100_000
     ),
     summary="Store a record",
 )
-async def create_record(form: UploadedRecord, state: State, idempotent: Idempotent) -> Response:
+async def create_record(
+    form: UploadedRecord, _: Stores, state: State, idempotent: Idempotent
+) -> Response:
     row, created = await run_in_threadpool(stored_record, state, form, idempotent)
     return json_answer(
         RecordOut.of(row).model_dump(),
@@ -47,8 +49,8 @@ async def create_record(form: UploadedRecord, state: State, idempotent: Idempote
 
 
 @router.get("", response_model=RecordList, responses=problems(400), summary="List records")
-def list_records(session: ReadSession, paging: Paging) -> Response:
-    rows = records.page(session, before_id=paging.after, limit=paging.limit + 1)
+def list_records(caller: Reads, session: ReadSession, paging: Paging) -> Response:
+    rows = records.page(session, caller.project_id, before_id=paging.after, limit=paging.limit + 1)
     shown, more = split(rows, paging.limit)
     data = [RecordOut.of(row).model_dump() for row in shown]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
@@ -57,8 +59,10 @@ def list_records(session: ReadSession, paging: Paging) -> Response:
 @router.get(
     "/{record_id}", response_model=RecordOut, responses=problems(404), summary="Get a record"
 )
-def get_record(record_id: str, session: ReadSession) -> Response:
-    return json_answer(RecordOut.of(records.get(session, record_id)).model_dump())
+def get_record(record_id: str, caller: Reads, session: ReadSession) -> Response:
+    return json_answer(
+        RecordOut.of(records.get(session, caller.project_id, record_id)).model_dump()
+    )
 
 
 @router.delete(
@@ -67,9 +71,9 @@ def get_record(record_id: str, session: ReadSession) -> Response:
     responses=problems(404, 409),
     summary="Remove a record, its files and its results",
 )
-def delete_record(record_id: str, state: State) -> Response:
+def delete_record(record_id: str, caller: Stores, state: State) -> Response:
     with state.sessions.begin() as session:
-        records.remove(session, record_id)
+        records.remove(session, caller.project_id, record_id)
         predictions.forget_record(session, record_id)
     discard_files_if_possible(state, record_id)
     return Response(status_code=204)
@@ -83,6 +87,7 @@ def delete_record(record_id: str, state: State) -> Response:
 )
 def get_signal(
     record_id: str,
+    caller: Reads,
     state: State,
     lead: Annotated[str | None, Query(description="one lead; all of them by default")] = None,
     start_s: Annotated[float, Query(ge=0, allow_inf_nan=False)] = 0.0,
@@ -92,7 +97,7 @@ def get_signal(
     ] = 5000,
 ) -> Response:
     with state.sessions() as session:
-        row = records.get(session, record_id)
+        row = records.get(session, caller.project_id, record_id)
     drawn = records.drawn_signal(
         state.store, row, lead=lead, start_s=start_s, end_s=end_s, max_points=max_points
     )
@@ -121,9 +126,9 @@ def get_signal(
     responses=problems(404),
     summary="Reference annotations that came with the record",
 )
-def get_annotations(record_id: str, state: State) -> Response:
+def get_annotations(record_id: str, caller: Reads, state: State) -> Response:
     with state.sessions() as session:
-        row = records.get(session, record_id)
+        row = records.get(session, caller.project_id, record_id)
     found = records.reference_annotations(state.store, row)
     if found is None:
         return json_answer([])

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from services.registry.row import ModelRow, ModelVersionRow
+from services.registry.row import ModelVersionRow
+from services.registry.service import ModelView
 
 
 class ModelOut(BaseModel):
@@ -17,12 +18,12 @@ class ModelOut(BaseModel):
     versions: int = Field(examples=[1])
 
     @classmethod
-    def of(cls, row: ModelRow, versions: int) -> ModelOut:
+    def of(cls, view: ModelView) -> ModelOut:
         return cls(
-            name=row.name,
-            task=row.task,
-            promoted_version=row.promoted_version,
-            versions=versions,
+            name=view.row.name,
+            task=view.row.task,
+            promoted_version=view.promoted_version,
+            versions=view.versions,
         )
 
 

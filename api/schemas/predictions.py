@@ -74,8 +74,8 @@ class PredictionIn(BaseModel):
     model: str | None = Field(None, max_length=120, description=MODEL_HELP)
     options: Options = Field(default_factory=dict)
 
-    def request(self) -> PredictionRequest:
-        return PredictionRequest(self.task, self.model, self.options)
+    def request(self, project_id: str) -> PredictionRequest:
+        return PredictionRequest(project_id, self.task, self.model, self.options)
 
 
 class BatchIn(BaseModel):
@@ -93,8 +93,8 @@ class BatchIn(BaseModel):
     model: str | None = Field(None, max_length=120, description=MODEL_HELP)
     options: Options = Field(default_factory=dict)
 
-    def request(self) -> PredictionRequest:
-        return PredictionRequest(self.task, self.model, self.options)
+    def request(self, project_id: str) -> PredictionRequest:
+        return PredictionRequest(project_id, self.task, self.model, self.options)
 
 
 class ModelReference(BaseModel):

@@ -8,14 +8,17 @@ from services.db.session import engine_for, session_factory
 from services.errors import StateConflict
 from services.imports import service
 from services.imports.runner import made_in_store
+from services.registry import service as registry
 from services.registry.files import discard_version, stored_location
 from services.registry.row import ModelVersionRow
-from services.registry.service import model, predicts
+from services.registry.service import predicts
 from services.settings import Settings
 from services.storage.factory import store_for, workspace
 
 
-def import_file(settings: Settings, file: Path, *, name: str | None, task: str) -> list[str]:
+def import_file(
+    settings: Settings, file: Path, *, name: str | None, task: str, project_id: str
+) -> list[str]:
     """Lines that say what the file became; nothing stays in the store of one that is refused."""
     from services.models.families import IMPORTERS
 
@@ -24,7 +27,7 @@ def import_file(settings: Settings, file: Path, *, name: str | None, task: str) 
     import_id = service.new_import_id()
     try:
         with sessions() as session:
-            service.require_importable(session, task=task, name=name, file_count=1)
+            service.require_importable(session, project_id, task=task, name=name, file_count=1)
         with workspace(settings) as folder:
             made = made_in_store(
                 IMPORTERS[task],
@@ -35,11 +38,11 @@ def import_file(settings: Settings, file: Path, *, name: str | None, task: str) 
                 import_id=import_id,
             )
         with sessions.begin() as session:
-            known = service.known_version(session, made.card["name"], made.sha256)
+            known = service.known_version(session, project_id, made.card["name"], made.sha256)
             if known is not None:
                 raise StateConflict(f"{known.name}@{known.version} has the same weights already")
-            version = service.register(session, made)
-            promoted = model(session, version.name).promoted_version
+            version = service.register(session, project_id, made)
+            promoted = registry.model(session, project_id, version.name).promoted_version
             return _lines(version, answers=promoted == version.version)
     except BaseException:
         discard_version(store, stored_location(import_id))

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.access.caller import DEFAULT_PROJECT
 from services.errors import NotFound
 from services.models.deepecg.spec import HUB_FILE, HUB_REPOSITORY
 from services.registry.service import CARD, shipped_folders
@@ -43,11 +44,12 @@ def import_model(
     ],
     name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
     task: Annotated[str, typer.Option(help="of the model")] = "afib-5y",
+    project: Annotated[str, typer.Option(help="whose model it will be")] = DEFAULT_PROJECT,
 ) -> None:
     """Bring a published checkpoint in; nothing in it is executed. Database and store as set."""
     from ectopy.commands.importing import import_file
 
-    for line in import_file(Settings(), file, name=name, task=task):
+    for line in import_file(Settings(), file, name=name, task=task, project_id=project):
         typer.echo(line)
 
 
@@ -56,12 +58,15 @@ def fetch(
     repository: Annotated[str, typer.Option(help="on the Hugging Face hub")] = HUB_REPOSITORY,
     file: Annotated[str, typer.Option(help="of that repository")] = HUB_FILE,
     name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
+    project: Annotated[str, typer.Option(help="whose model it will be")] = DEFAULT_PROJECT,
 ) -> None:
     """Download a gated checkpoint with your own token (HF_TOKEN, or `hf auth login`); import it."""
     from ectopy.commands.fetching import fetched
     from ectopy.commands.importing import import_file
 
-    for line in import_file(Settings(), fetched(repository, file), name=name, task="afib-5y"):
+    checkpoint = fetched(repository, file)
+    lines = import_file(Settings(), checkpoint, name=name, task="afib-5y", project_id=project)
+    for line in lines:
         typer.echo(line)
 
 

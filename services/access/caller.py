@@ -9,6 +9,7 @@ from enum import StrEnum
 from services.errors import NotPermitted
 
 DEFAULT_PROJECT = "default"
+SHARED_PROJECT = "*"  # of what comes with the code: every project sees it, no key can be of it
 
 
 class Scope(StrEnum):

@@ -160,7 +160,7 @@ def _take(
     folder = intake.workspace / "record"
     record_id = records.new_record_id()
     try:
-        upload = _upload(opened, group, line, folder)
+        upload = _upload(intake, opened, group, line, folder)
         with intake.sessions.begin() as session:
             row, made = records.add(
                 session, intake.store, upload, record_id=record_id, limits=intake.limits
@@ -184,7 +184,11 @@ def _take(
 
 
 def _upload(
-    opened: OpenedArchive, group: RecordFiles, line: labels_file.Line | None, folder: Path
+    intake: Intake,
+    opened: OpenedArchive,
+    group: RecordFiles,
+    line: labels_file.Line | None,
+    folder: Path,
 ) -> Upload:
     """The record's files unpacked to a folder, as if they had been uploaded alone."""
     incoming, work = folder / "incoming", folder / "work"
@@ -193,6 +197,7 @@ def _upload(
     sources = [opened.extracted(p, incoming / str(n)) for n, p in enumerate(group.paths)]
     digests = [(source.plain_name, sha256_of(source.path)) for source in sources]
     return Upload(
+        project_id=intake.project_id,
         sources=sources,
         sha256=content_sha256(digests),
         workspace=work,
@@ -254,7 +259,7 @@ def remove_records(intake: Intake, record_ids: Iterable[str]) -> None:
     for record_id in record_ids:
         try:
             with intake.sessions.begin() as session:
-                records.remove(session, record_id)
+                records.remove(session, intake.project_id, record_id)
             records.discard_files(intake.store, record_id)
         except EctopyError as problem:
             log.warning("dataset.record_left", record_id=record_id, reason=problem.detail)

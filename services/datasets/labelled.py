@@ -54,7 +54,7 @@ class StoredRecords(Sequence[LabelledRecord]):
 
     def _read(self, member: DatasetMemberRow) -> LabelledRecord:
         with self._sessions() as session:
-            row = records.get(session, member.record_id)
+            row = records.get_of_any_project(session, member.record_id)
         return LabelledRecord(
             record_id=member.record_id,
             patient=member.patient,

@@ -57,7 +57,7 @@ def create_of_records(
     """A dataset of records that are here; UnusableInput where none of them can be learned from."""
     _require_task(request.task)
     _require_known(request, record_ids)
-    rows = records.get_all(session, record_ids)
+    rows = records.get_all(session, project_id, record_ids)
     labels = {record_id: float(label) for record_id, label in request.labels.items()}
     taken = intake.of_records(
         store, rows, task=request.task, labels=labels, patients=request.patients
@@ -88,10 +88,11 @@ def created(
     """The dataset of these members, audited."""
     _require_members(taken)
 
-    by_id = {row.id: row for row in records.get_all(session, [m.record_id for m in taken.members])}
+    rows = records.get_all(session, project_id, [m.record_id for m in taken.members])
+    by_id = {row.id: row for row in rows}
     audit = audited(taken.members, lambda record_id: records.opened(store, by_id[record_id]))
     members = with_patients(taken.members, audit.patients)
-    overlaps, compared_with = compared(session, store, request.task, members)
+    overlaps, compared_with = compared(session, store, project_id, request.task, members)
     row = DatasetRow(
         id=dataset_id,
         project_id=project_id,

@@ -66,11 +66,11 @@ def overlap(
 
 
 def compared(
-    session: Session, store: Store, task: str, members: Sequence[Member]
+    session: Session, store: Store, project_id: str, task: str, members: Sequence[Member]
 ) -> tuple[list[Finding], list[dict[str, Any]]]:
-    """Findings and what was compared, for each model of the task that answers."""
+    """Findings and what was compared, for each model of the task that answers in the project."""
     findings, compared_with = [], []
-    for version in registry.promoted_versions(session, task):
+    for version in registry.promoted_versions(session, project_id, task):
         found = overlap(session, store, version, members)
         compared_with.append(
             {"model": version.name, "version": version.version, "how": ", ".join(found.how)}
@@ -102,7 +102,9 @@ def _lineage(session: Session, version: ModelVersionRow) -> Iterator[ModelVersio
             return
         yield current
         base = current.card.get("base")
-        current = registry.named(session, base) if isinstance(base, str) else None
+        if not isinstance(base, str):
+            return
+        current = registry.named(session, version.project_id, base)
 
 
 def _training_beats(store: Store, version: ModelVersionRow) -> dict[str, Seconds]:

@@ -16,6 +16,7 @@ class ModelImportRow(Base):
     __tablename__ = "model_imports"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(server_default="default", index=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     task: Mapped[str]
     name: Mapped[str | None] = mapped_column(doc="of the model, where one was asked for")

@@ -9,8 +9,9 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from services.db.session import SessionFactory
-from services.errors import Unavailable
-from services.imports import files, service
+from services.errors import NotFound, Unavailable
+from services.imports import files, repository, service
+from services.imports.row import ModelImportRow
 from services.imports.service import ImportedModel
 from services.jobs.execution import JobProgress
 from services.jobs.lifecycle import JobClaim
@@ -37,7 +38,7 @@ class ImportRunner:
 
     def run(self, claim: JobClaim, progress: JobProgress) -> ImportedModel:
         with self._sessions() as session:
-            row = service.get(session, claim.resource_id)
+            row = _import(session, claim)
         if row.task not in self._importers:
             raise Unavailable(f"this worker does not know how to import for the task {row.task}")
         with self._workspace() as folder:
@@ -56,10 +57,18 @@ class ImportRunner:
             )
 
     def store(self, session: Session, claim: JobClaim, outcome: ImportedModel) -> None:
-        row = service.get(session, claim.resource_id)
-        version = service.known_version(session, outcome.card["name"], outcome.sha256)
-        version = version or service.register(session, outcome)
+        row = _import(session, claim)
+        name, own = outcome.card["name"], row.project_id
+        version = service.known_version(session, own, name, outcome.sha256)
+        version = version or service.register(session, own, outcome)
         row.model_name, row.model_version = version.name, version.version
+
+
+def _import(session: Session, claim: JobClaim) -> ModelImportRow:
+    row = repository.by_id(session, claim.resource_id)
+    if row is None:
+        raise NotFound("the import was removed")
+    return row
 
 
 def made_in_store(

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from services import clock, ids
-from services.errors import NotFound, StateConflict, UnusableInput
+from services.errors import NotFound, UnusableInput
 from services.imports import files, repository
 from services.imports.files import IncomingFile
 from services.imports.row import ModelImportRow
@@ -44,7 +44,9 @@ def new_import_id() -> str:
     return ids.new_id("imp")
 
 
-def require_importable(session: Session, *, task: str, name: str | None, file_count: int) -> None:
+def require_importable(
+    session: Session, project_id: str, *, task: str, name: str | None, file_count: int
+) -> None:
     """Raises UnusableInput or StateConflict before any work is spent."""
     if task not in TASKS:
         raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
@@ -55,23 +57,25 @@ def require_importable(session: Session, *, task: str, name: str | None, file_co
             f"{file_count} files were sent; one is expected: wcr_afib_5y.pt or base_ssl.pt"
         )
     if name is not None:
-        _require_name(session, name, task)
+        _require_name(session, project_id, name, task)
 
 
 def create(
     session: Session,
+    project_id: str,
     incoming: Sequence[IncomingFile],
     *,
     task: str,
     name: str | None,
     import_id: str,
 ) -> ModelImportRow:
-    """A queued import of files that are in the store."""
+    """A queued import of files that are in the store; the model will be the project's own."""
     job = lifecycle.create(
         session, kind=dispatch.IMPORT_MODEL, queue=dispatch.BATCH_QUEUE, resource_id=import_id
     )
     row = ModelImportRow(
         id=import_id,
+        project_id=project_id,
         job_id=job.id,
         job=job,
         task=task,
@@ -84,29 +88,34 @@ def create(
     return row
 
 
-def find(session: Session, import_id: str) -> ModelImportRow | None:
-    return repository.by_id(session, import_id)
+def find(session: Session, project_id: str, import_id: str) -> ModelImportRow | None:
+    row = repository.by_id(session, import_id)
+    return row if row is not None and row.project_id == project_id else None
 
 
-def get(session: Session, import_id: str) -> ModelImportRow:
-    row = find(session, import_id)
+def get(session: Session, project_id: str, import_id: str) -> ModelImportRow:
+    """The project's import; another project's is NotFound, as one that never was."""
+    row = find(session, project_id, import_id)
     if row is None:
         raise NotFound(f"there is no import {import_id}")
     return row
 
 
-def known_version(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
-    """The version of this name with the same weights, if they were imported before."""
-    return models.version_with_weights(session, name, sha256)
+def known_version(
+    session: Session, project_id: str, name: str, sha256: str
+) -> ModelVersionRow | None:
+    """The project's version of this name with the same weights, if it imported them before."""
+    return models.version_with_weights(session, project_id, name, sha256)
 
 
-def register(session: Session, made: ImportedModel) -> ModelVersionRow:
+def register(session: Session, project_id: str, made: ImportedModel) -> ModelVersionRow:
     """The version of the registry; it answers at once where nothing else does and it may."""
     name, task = made.card["name"], made.card["task"]
     models.one_registration_at_a_time(session)
-    _require_name(session, name, task)
+    _require_name(session, project_id, name, task)
     version = registry.add_version(
         session,
+        project_id,
         card=made.card,
         sha256=made.sha256,
         location=made.location,
@@ -118,7 +127,7 @@ def register(session: Session, made: ImportedModel) -> ModelVersionRow:
 
 def discard_if_ended(session: Session, store: Store, import_id: str) -> None:
     """Removes the files that came, once they are no longer needed; all files, if it failed."""
-    row = find(session, import_id)
+    row = repository.by_id(session, import_id)
     if row is None or row.job.finished_at is None:
         return
     files.discard(store, import_id)
@@ -142,12 +151,10 @@ def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[st
     return left
 
 
-def _require_name(session: Session, name: str, task: str) -> None:
+def _require_name(session: Session, project_id: str, name: str, task: str) -> None:
     if not _NAME.fullmatch(name):
         raise UnusableInput(
             f"name {name[:120]!r}: 1 to 100 letters, digits, dots, dashes or underscores, "
             "the first a letter or digit"
         )
-    existing = models.model(session, name)
-    if existing is not None and existing.task != task:
-        raise StateConflict(f"model {name} is for the task {existing.task}, not for {task}")
+    registry.require_own_name(session, project_id, name, task)

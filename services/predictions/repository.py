@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select, update
 from sqlalchemy.orm import Session, lazyload, undefer
 
+from services.access.caller import SHARED_PROJECT
 from services.jobs.row import JobRow
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.row import RecordRow
@@ -43,17 +44,18 @@ class AskedOf:
 
 
 def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
+    """Of any project: for the worker."""
     return session.get(PredictionRow, prediction_id, populate_existing=True)
 
 
 def with_first_item(
-    session: Session, prediction_id: str
+    session: Session, project_id: str, prediction_id: str
 ) -> tuple[PredictionRow, PredictionItemRow] | None:
     """A prediction with its first item and that one's beats, in one query."""
     query = (
         select(PredictionRow, PredictionItemRow)
         .join(PredictionItemRow, _is_first_item())
-        .where(PredictionRow.id == prediction_id)
+        .where(PredictionRow.id == prediction_id, PredictionRow.project_id == project_id)
         .options(undefer(PredictionItemRow.beats))
     )
     found = session.execute(query.execution_options(populate_existing=True)).first()
@@ -61,17 +63,25 @@ def with_first_item(
 
 
 def asked_of(session: Session, prediction_id: str) -> AskedOf | None:
-    """Prediction, version, first item and its record, in one query."""
+    """Prediction, version, first item and its record as its project sees them, in one query."""
+    own = ModelVersionRow.project_id == PredictionRow.project_id
     version = and_(
+        or_(own, ModelVersionRow.project_id == SHARED_PROJECT),
         ModelVersionRow.name == PredictionRow.model_name,
         ModelVersionRow.version == PredictionRow.model_version,
+    )
+    record = and_(
+        RecordRow.id == PredictionItemRow.record_id,
+        RecordRow.project_id == PredictionRow.project_id,
     )
     query = (
         select(PredictionRow, ModelVersionRow, PredictionItemRow, RecordRow)
         .join(PredictionItemRow, _is_first_item())
         .outerjoin(ModelVersionRow, version)
-        .outerjoin(RecordRow, RecordRow.id == PredictionItemRow.record_id)
+        .outerjoin(RecordRow, record)
         .where(PredictionRow.id == prediction_id)
+        .order_by(own.desc())
+        .limit(1)
         .options(lazyload(PredictionRow.job))
     )
     found = session.execute(query).first()
@@ -79,9 +89,15 @@ def asked_of(session: Session, prediction_id: str) -> AskedOf | None:
 
 
 def newest_first(
-    session: Session, wanted: PredictionFilter, *, before_id: str | None, limit: int
+    session: Session,
+    project_id: str,
+    wanted: PredictionFilter,
+    *,
+    before_id: str | None,
+    limit: int,
 ) -> list[PredictionRow]:
-    query = select(PredictionRow).order_by(PredictionRow.id.desc()).limit(limit)
+    query = select(PredictionRow).where(PredictionRow.project_id == project_id)
+    query = query.order_by(PredictionRow.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(PredictionRow.id < before_id)
     return list(session.scalars(_narrowed(query, wanted)))

@@ -16,6 +16,7 @@ class PredictionRow(Base):
     __tablename__ = "predictions"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(server_default="default")
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     task: Mapped[str]
     batch: Mapped[bool] = mapped_column(default=False)
@@ -27,6 +28,8 @@ class PredictionRow(Base):
     created_at: Mapped[datetime]
 
     job: Mapped[JobRow] = relationship(lazy="joined")
+
+    __table_args__ = (Index("ix_predictions_project_id_id", "project_id", "id"),)
 
 
 class PredictionItemRow(Base):

@@ -109,7 +109,7 @@ class PredictionRunner:
     ) -> None:
         try:
             with self._reads() as session:
-                row = records.find(session, item.record_id)
+                row = records.find(session, work.prediction.project_id, item.record_id)
             outcome = ItemOutcome(item.position, self._predicted(predictor, work, row, progress))
         except Cancelled:
             raise

@@ -36,6 +36,7 @@ RECORD_REMOVED = StateConflict("the record was removed")
 class PredictionRequest:
     """What is asked: a task, and a model (`name`, `name@version`, None: the promoted one)."""
 
+    project_id: str
     task: str
     model: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -78,10 +79,15 @@ def create_batch(
 
 
 def page(
-    session: Session, wanted: PredictionFilter, *, before_id: str | None, limit: int
+    session: Session,
+    project_id: str,
+    wanted: PredictionFilter,
+    *,
+    before_id: str | None,
+    limit: int,
 ) -> list[PredictionRow]:
-    """Predictions, newest first."""
-    return repository.newest_first(session, wanted, before_id=before_id, limit=limit)
+    """A project's predictions, newest first."""
+    return repository.newest_first(session, project_id, wanted, before_id=before_id, limit=limit)
 
 
 def outlines(session: Session, rows: Sequence[PredictionRow]) -> list[PredictionOutline]:
@@ -90,20 +96,22 @@ def outlines(session: Session, rows: Sequence[PredictionRow]) -> list[Prediction
     return [_outline(session, row, items.get(row.id)) for row in rows]
 
 
-def find(session: Session, prediction_id: str) -> PredictionRow | None:
-    return repository.by_id(session, prediction_id)
+def find(session: Session, project_id: str, prediction_id: str) -> PredictionRow | None:
+    row = repository.by_id(session, prediction_id)
+    return row if row is not None and row.project_id == project_id else None
 
 
-def get(session: Session, prediction_id: str) -> PredictionRow:
-    row = find(session, prediction_id)
+def get(session: Session, project_id: str, prediction_id: str) -> PredictionRow:
+    """The project's prediction; another project's is NotFound, as one that never was."""
+    row = find(session, project_id, prediction_id)
     if row is None:
         raise NotFound(f"there is no prediction {prediction_id}")
     return row
 
 
-def cancel(session: Session, prediction_id: str) -> PredictionRow:
+def cancel(session: Session, project_id: str, prediction_id: str) -> PredictionRow:
     """Cancels a waiting prediction at once and asks a running one to stop."""
-    row = get(session, prediction_id)
+    row = get(session, project_id, prediction_id)
     lifecycle.cancel(session, row.job_id)
     session.refresh(row.job)
     return row
@@ -117,9 +125,9 @@ def forget_record(session: Session, record_id: str) -> None:
     repository.forget_results_of_record(session, record_id, RECORD_REMOVED.problem())
 
 
-def whole(session: Session, prediction_id: str) -> PredictionOutline:
+def whole(session: Session, project_id: str, prediction_id: str) -> PredictionOutline:
     """With all of its result; a batch tells its counts."""
-    found = repository.with_first_item(session, prediction_id)
+    found = repository.with_first_item(session, project_id, prediction_id)
     if found is None:
         raise NotFound(f"there is no prediction {prediction_id}")
     return _outline(session, *found)
@@ -171,7 +179,7 @@ def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, An
 def _checked(
     session: Session, request: PredictionRequest
 ) -> tuple[ModelVersionRow, dict[str, Any]]:
-    version = registry.resolve(session, request.task, request.model)
+    version = registry.resolve(session, request.project_id, request.task, request.model)
     registry.require_predicts(version)
     spec = FAMILY_SPECS[version.card["family"]]
     return version, _checked_options(spec, request.options)
@@ -212,6 +220,7 @@ def _created(
     )
     row = PredictionRow(
         id=prediction_id,
+        project_id=records[0].project_id,
         job_id=job.id,
         job=job,
         task=version.card["task"],

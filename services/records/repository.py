@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import delete, inspect, select
+from sqlalchemy import Select, delete, inspect, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from services.records.row import RecordRow
 
 
-def by_id(session: Session, record_id: str) -> RecordRow | None:
+def by_id(session: Session, project_id: str, record_id: str) -> RecordRow | None:
+    return session.scalars(_of(project_id).where(RecordRow.id == record_id)).first()
+
+
+def by_id_of_any_project(session: Session, record_id: str) -> RecordRow | None:
     return session.get(RecordRow, record_id)
 
 
-def by_id_kept_while_used(session: Session, record_id: str) -> RecordRow | None:
+def by_id_kept_while_used(session: Session, project_id: str, record_id: str) -> RecordRow | None:
     """The row, share-locked: nobody deletes it before this transaction ends."""
-    query = select(RecordRow).where(RecordRow.id == record_id).with_for_update(read=True)
+    query = _of(project_id).where(RecordRow.id == record_id).with_for_update(read=True)
     return session.scalars(query).first()
 
 
-def by_sha256_kept_while_used(session: Session, sha256: str) -> RecordRow | None:
+def by_sha256_kept_while_used(session: Session, project_id: str, sha256: str) -> RecordRow | None:
     """The same for the record of these bytes."""
-    query = select(RecordRow).where(RecordRow.sha256 == sha256).with_for_update(read=True)
+    query = _of(project_id).where(RecordRow.sha256 == sha256).with_for_update(read=True)
     return session.scalars(query).first()
 
 
 def add_new(session: Session, row: RecordRow) -> bool:
-    """Adds a row unless one of the same bytes is there, in one statement.
+    """Adds a row unless the project has one of the same bytes, in one statement.
 
     The row itself does not become part of the session: it is for reading.
     """
@@ -38,22 +42,29 @@ def add_new(session: Session, row: RecordRow) -> bool:
     return session.execute(statement.returning(RecordRow.id)).first() is not None
 
 
-def by_ids(session: Session, record_ids: Iterable[str]) -> list[RecordRow]:
-    return list(session.scalars(select(RecordRow).where(RecordRow.id.in_(list(record_ids)))))
+def by_ids(session: Session, project_id: str, record_ids: Iterable[str]) -> list[RecordRow]:
+    return list(session.scalars(_of(project_id).where(RecordRow.id.in_(list(record_ids)))))
 
 
-def newest_first(session: Session, *, before_id: str | None, limit: int) -> list[RecordRow]:
+def newest_first(
+    session: Session, project_id: str, *, before_id: str | None, limit: int
+) -> list[RecordRow]:
     """A page of records; ids sort by time, so the last id of a page is where the next begins."""
-    query = select(RecordRow).order_by(RecordRow.id.desc()).limit(limit)
+    query = _of(project_id).order_by(RecordRow.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(RecordRow.id < before_id)
     return list(session.scalars(query))
 
 
-def remove(session: Session, record_id: str) -> bool:
-    statement = delete(RecordRow).where(RecordRow.id == record_id).returning(RecordRow.id)
+def remove(session: Session, project_id: str, record_id: str) -> bool:
+    wanted = delete(RecordRow).where(RecordRow.project_id == project_id, RecordRow.id == record_id)
+    statement = wanted.returning(RecordRow.id)
     return session.execute(statement).first() is not None
 
 
 def existing(session: Session, record_ids: Iterable[str]) -> set[str]:
     return set(session.scalars(select(RecordRow.id).where(RecordRow.id.in_(list(record_ids)))))
+
+
+def _of(project_id: str) -> Select[RecordRow]:
+    return select(RecordRow).where(RecordRow.project_id == project_id)

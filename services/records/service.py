@@ -32,6 +32,7 @@ log = structlog.get_logger()
 class Upload:
     """Files of one record as they came in, with what the client says of them."""
 
+    project_id: str
     sources: Sequence[SourceFile]
     sha256: str
     workspace: Path
@@ -81,7 +82,7 @@ def add(
 
     When the caller's transaction then fails, the caller removes the files with `discard_files`.
     """
-    known = repository.by_sha256_kept_while_used(session, upload.sha256)
+    known = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
     if known is not None:
         return known, False
     started = time.perf_counter()
@@ -95,7 +96,7 @@ def add(
         return row, True
     # the same bytes came in at the same time, and that request was faster
     discard_files(store, record_id)
-    winner = repository.by_sha256_kept_while_used(session, upload.sha256)
+    winner = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
     if winner is None:
         raise Unavailable("the same record was just removed; send it again")
     return winner, False
@@ -105,47 +106,58 @@ def discard_files(store: Store, record_id: str) -> None:
     store.delete_all(files.folder_key(record_id))
 
 
-def page(session: Session, *, before_id: str | None, limit: int) -> list[RecordRow]:
+def page(
+    session: Session, project_id: str, *, before_id: str | None, limit: int
+) -> list[RecordRow]:
     """Records, newest first, made before the one named."""
-    return repository.newest_first(session, before_id=before_id, limit=limit)
+    return repository.newest_first(session, project_id, before_id=before_id, limit=limit)
 
 
-def find(session: Session, record_id: str) -> RecordRow | None:
-    return repository.by_id(session, record_id)
+def find(session: Session, project_id: str, record_id: str) -> RecordRow | None:
+    return repository.by_id(session, project_id, record_id)
 
 
-def get(session: Session, record_id: str) -> RecordRow:
-    row = find(session, record_id)
+def get(session: Session, project_id: str, record_id: str) -> RecordRow:
+    """The project's record; another project's is NotFound, as one that never was."""
+    row = find(session, project_id, record_id)
     if row is None:
         raise NotFound(f"there is no record {record_id}")
     return row
 
 
-def get_all(session: Session, record_ids: Sequence[str]) -> list[RecordRow]:
+def get_of_any_project(session: Session, record_id: str) -> RecordRow:
+    """For work whose own row says of which project it is, and so its records."""
+    row = repository.by_id_of_any_project(session, record_id)
+    if row is None:
+        raise NotFound(f"there is no record {record_id}")
+    return row
+
+
+def get_all(session: Session, project_id: str, record_ids: Sequence[str]) -> list[RecordRow]:
     """The rows in the order of the ids; NotFound names the first few that are missing."""
-    found = {row.id: row for row in repository.by_ids(session, record_ids)}
+    found = {row.id: row for row in repository.by_ids(session, project_id, record_ids)}
     missing = [record_id for record_id in record_ids if record_id not in found]
     if missing:
         raise NotFound(f"there is no record {', '.join(missing[:5])}")
     return [found[record_id] for record_id in record_ids]
 
 
-def get_kept_while_used(session: Session, record_id: str) -> RecordRow:
+def get_kept_while_used(session: Session, project_id: str, record_id: str) -> RecordRow:
     """The row, safe from deletion until this transaction ends."""
-    row = repository.by_id_kept_while_used(session, record_id)
+    row = repository.by_id_kept_while_used(session, project_id, record_id)
     if row is None:
         raise NotFound(f"there is no record {record_id}")
     return row
 
 
-def remove(session: Session, record_id: str) -> None:
+def remove(session: Session, project_id: str, record_id: str) -> None:
     """Removes the row; after the commit the caller removes the files with `discard_files`.
 
     StateConflict for a record that a dataset holds: what was trained on it must stay.
     """
     try:
         with session.begin_nested():
-            removed = repository.remove(session, record_id)
+            removed = repository.remove(session, project_id, record_id)
     except IntegrityError as error:
         raise StateConflict(
             f"record {record_id} belongs to a dataset; remove the dataset first"
@@ -196,6 +208,7 @@ def orphan_files(session: Session, store: Store, *, before_id: str) -> list[str]
 def _row(record_id: str, record: EcgRecord, upload: Upload) -> RecordRow:
     return RecordRow(
         id=record_id,
+        project_id=upload.project_id,
         name=upload.hints.name or record.name,
         patient_id=upload.patient_id,
         format=record.format,

@@ -1,90 +1,149 @@
-"""Every query on models and versions."""
+"""Every query on models and versions.
+
+A project sees its own models and the shared ones. A shared model whose name a project had taken
+before it came is hidden from that project, so that a name means one model to each.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text
+from sqlalchemy.orm import Session, aliased
 
-from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+from services.access.caller import SHARED_PROJECT
+from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 _REGISTRATION_LOCK = 0x45C70B
 
 
-def model(session: Session, name: str) -> ModelRow | None:
-    return session.get(ModelRow, name)
+def model(session: Session, project_id: str, name: str) -> ModelRow | None:
+    return session.scalars(_models(project_id).where(ModelRow.name == name)).first()
 
 
-def locked_model(session: Session, name: str) -> ModelRow | None:
-    query = select(ModelRow).where(ModelRow.name == name).with_for_update()
+def locked_model(session: Session, project_id: str, name: str) -> ModelRow | None:
+    query = _models(project_id).where(ModelRow.name == name).with_for_update()
     return session.scalars(query.execution_options(populate_existing=True)).first()
 
 
-def version(session: Session, name: str, number: int) -> ModelVersionRow | None:
-    return session.get(ModelVersionRow, (name, number))
+def version(session: Session, model: ModelRow, number: int) -> ModelVersionRow | None:
+    return session.get(ModelVersionRow, (model.project_id, model.name, number))
 
 
-def versions(session: Session, name: str) -> list[ModelVersionRow]:
-    query = select(ModelVersionRow).where(ModelVersionRow.name == name)
+def versions(session: Session, model: ModelRow) -> list[ModelVersionRow]:
+    query = select(ModelVersionRow).where(
+        ModelVersionRow.project_id == model.project_id, ModelVersionRow.name == model.name
+    )
     return list(session.scalars(query.order_by(ModelVersionRow.version.desc())))
 
 
-def latest_versions(session: Session, task: str, limit: int = 5) -> list[ModelVersionRow]:
+def latest_versions(
+    session: Session, project_id: str, task: str, limit: int = 5
+) -> list[ModelVersionRow]:
     """The versions for a task that were registered last."""
-    query = select(ModelVersionRow).join(ModelRow, ModelRow.name == ModelVersionRow.name)
-    newest = query.where(ModelRow.task == task).order_by(ModelVersionRow.created_at.desc())
-    return list(session.scalars(newest.limit(limit)))
+    query = select(ModelVersionRow).join(ModelRow, _is_version_of_model())
+    wanted = query.where(_visible(project_id), ModelRow.task == task)
+    return list(session.scalars(wanted.order_by(ModelVersionRow.created_at.desc()).limit(limit)))
 
 
-def promoted_versions(session: Session, task: str) -> list[ModelVersionRow]:
-    query = select(ModelVersionRow).join(
-        ModelRow,
-        (ModelRow.name == ModelVersionRow.name)
-        & (ModelRow.promoted_version == ModelVersionRow.version),
-    )
-    return list(session.scalars(query.where(ModelRow.task == task).order_by(ModelRow.name)))
+def promoted_versions(session: Session, project_id: str, task: str) -> list[ModelVersionRow]:
+    """Of each model for a task, the version that answers in the project."""
+    models = session.scalars(_models(project_id).where(ModelRow.task == task))
+    found = [(model, answering(session, project_id, model)) for model in models.all()]
+    versions = [version(session, model, now.version) for model, now in found if now is not None]
+    return sorted((v for v in versions if v is not None), key=lambda v: v.name)
 
 
-def version_with_weights(session: Session, name: str, sha256: str) -> ModelVersionRow | None:
+def version_with_weights(
+    session: Session, project_id: str, name: str, sha256: str
+) -> ModelVersionRow | None:
+    """Of the project's own model."""
     query = select(ModelVersionRow).where(
-        ModelVersionRow.name == name, ModelVersionRow.sha256 == sha256
+        ModelVersionRow.project_id == project_id,
+        ModelVersionRow.name == name,
+        ModelVersionRow.sha256 == sha256,
     )
     return session.scalars(query.order_by(ModelVersionRow.version.desc())).first()
 
 
-def last_promoted(session: Session, task: str) -> ModelRow | None:
-    """The model that answers for a task when none is named: the one promoted last."""
-    query = select(ModelRow).where(ModelRow.task == task, ModelRow.promoted_version.is_not(None))
-    return session.scalars(query.order_by(ModelRow.promoted_at.desc())).first()
+def answering(session: Session, project_id: str, model: ModelRow) -> AnsweringVersionRow | None:
+    """The project's choice for a model, or where it made none, the one that all share."""
+    query = select(AnsweringVersionRow).where(
+        AnsweringVersionRow.project_id.in_([project_id, SHARED_PROJECT]),
+        AnsweringVersionRow.model_project_id == model.project_id,
+        AnsweringVersionRow.name == model.name,
+    )
+    return session.scalars(query.order_by(_own_first(project_id))).first()
 
 
-def models_with_counts(session: Session, after_name: str, limit: int) -> list[tuple[ModelRow, int]]:
+def last_promoted(session: Session, project_id: str, task: str) -> AnsweringVersionRow | None:
+    """What answers for a task when no model is named: what the project promoted last, if it did."""
+    query = select(AnsweringVersionRow).join(ModelRow, _is_answering_of_model())
+    wanted = query.where(
+        _visible(project_id),
+        ModelRow.task == task,
+        AnsweringVersionRow.project_id.in_([project_id, SHARED_PROJECT]),
+    )
+    newest = AnsweringVersionRow.promoted_at.desc()
+    return session.scalars(wanted.order_by(_own_first(project_id), newest)).first()
+
+
+def models_with_counts(
+    session: Session, project_id: str, after_name: str, limit: int
+) -> list[tuple[ModelRow, int]]:
     query = (
         select(ModelRow, func.count(ModelVersionRow.version))
-        .join(ModelVersionRow, ModelVersionRow.name == ModelRow.name, isouter=True)
-        .where(ModelRow.name > after_name)
-        .group_by(ModelRow.name)
+        .join(ModelVersionRow, _is_version_of_model(), isouter=True)
+        .where(_visible(project_id), ModelRow.name > after_name)
+        .group_by(ModelRow.project_id, ModelRow.name)
         .order_by(ModelRow.name)
         .limit(limit)
     )
     return [(row[0], row[1]) for row in session.execute(query)]
 
 
-def last_promotion_to(session: Session, name: str, number: int) -> PromotionRow | None:
-    """The latest promotion (no rollback) that made this version the answering one."""
+def last_promotion_to(
+    session: Session, project_id: str, model: ModelRow, number: int
+) -> PromotionRow | None:
+    """The project's latest promotion (no rollback) that made this version the answering one."""
     query = select(PromotionRow).where(
-        PromotionRow.name == name, PromotionRow.version == number, PromotionRow.action != "rollback"
+        PromotionRow.project_id == project_id,
+        PromotionRow.model_project_id == model.project_id,
+        PromotionRow.name == model.name,
+        PromotionRow.version == number,
+        PromotionRow.action != "rollback",
     )
     return session.scalars(query.order_by(PromotionRow.id.desc())).first()
-
-
-def last_promotion_for(session: Session, task: str) -> PromotionRow | None:
-    """The latest change of which version answers, over all models of a task."""
-    query = select(PromotionRow).join(ModelRow, ModelRow.name == PromotionRow.name)
-    return session.scalars(
-        query.where(ModelRow.task == task).order_by(PromotionRow.id.desc())
-    ).first()
 
 
 def one_registration_at_a_time(session: Session) -> None:
     """Waits for other processes that register models; held to the end of the transaction."""
     session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _REGISTRATION_LOCK})
+
+
+def _models(project_id: str) -> Select[ModelRow]:
+    return select(ModelRow).where(_visible(project_id))
+
+
+def _visible(project_id: str) -> ColumnElement[bool]:
+    own = aliased(ModelRow)
+    taken = exists().where(own.project_id == project_id, own.name == ModelRow.name)
+    return or_(
+        ModelRow.project_id == project_id,
+        and_(ModelRow.project_id == SHARED_PROJECT, ~taken),
+    )
+
+
+def _own_first(project_id: str) -> ColumnElement[bool]:
+    return (AnsweringVersionRow.project_id == project_id).desc()
+
+
+def _is_version_of_model() -> ColumnElement[bool]:
+    return and_(
+        ModelRow.project_id == ModelVersionRow.project_id, ModelRow.name == ModelVersionRow.name
+    )
+
+
+def _is_answering_of_model() -> ColumnElement[bool]:
+    return and_(
+        ModelRow.project_id == AnsweringVersionRow.model_project_id,
+        ModelRow.name == AnsweringVersionRow.name,
+    )

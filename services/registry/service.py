@@ -1,4 +1,8 @@
-"""Rules of the registry: versions are numbered and never change; one pointer says which answers."""
+"""Rules of the registry: versions are numbered and never change; a pointer says which answers.
+
+Models that come with the code are shared by all projects, others are one project's own. Which
+version answers is each project's choice, for shared models too.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,33 +18,43 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from services import clock
+from services.access.caller import SHARED_PROJECT
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.models.catalog import HOW_TO_GET, TASKS
 from services.registry import repository
-from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 SHIPPED = "shipped:"
 STORED = "store:"
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
-PROMOTE, ROLLBACK, SHIPPED_WITH_CODE = "promote", "rollback", "ship"
+PROMOTE, ROLLBACK, SHIPPING = "promote", "rollback", "ship"
 _REFERENCE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(?:@(?P<version>[1-9][0-9]{0,8}))?"
 )
 
 
-def resolve(session: Session, task: str, reference: str | None) -> ModelVersionRow:
+@dataclass(frozen=True)
+class ModelView:
+    """A model as a project sees it: which version answers there, if any, and how many it has."""
+
+    row: ModelRow
+    promoted_version: int | None
+    versions: int
+
+
+def resolve(session: Session, project_id: str, task: str, reference: str | None) -> ModelVersionRow:
     """The version that answers: `name@3`, a name's promoted one, or the task's promoted one."""
     if task not in TASKS:
         raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
-    model, number = _model_and_number(session, task, reference)
+    model, number = _model_and_number(session, project_id, task, reference)
     if model.task != task:
         raise UnusableInput(f"model {model.name} is for the task {model.task}, not for {task}")
-    return version(session, model.name, number)
+    return _version(session, model, number)
 
 
 def register_shipped(session: Session) -> list[ModelVersionRow]:
-    """Enters the models that come with the code; a new one answers unless a site chose its own.
+    """Enters the models that come with the code; a new one answers unless a project chose its own.
 
     Safe to run from several processes at once.
     """
@@ -48,26 +63,42 @@ def register_shipped(session: Session) -> list[ModelVersionRow]:
     for folder in shipped_folders():
         card = json.loads((folder / CARD).read_text())
         digest = sha256_of(folder / WEIGHTS)
-        if repository.version_with_weights(session, card["name"], digest) is None:
-            new = add_version(session, card=card, sha256=digest, location=SHIPPED + folder.name)
-            _promote_unless_site_chose(session, new)
+        known = repository.version_with_weights(session, SHARED_PROJECT, card["name"], digest)
+        if known is None:
+            new = add_version(
+                session, SHARED_PROJECT, card=card, sha256=digest, location=SHIPPED + folder.name
+            )
+            _point_at(session, SHARED_PROJECT, _model_of(session, new), new.version, SHIPPING)
             added.append(new)
     return added
 
 
 def add_version(
-    session: Session, *, card: dict[str, Any], sha256: str, location: str, synthetic: bool = False
+    session: Session,
+    project_id: str,
+    *,
+    card: dict[str, Any],
+    sha256: str,
+    location: str,
+    synthetic: bool = False,
 ) -> ModelVersionRow:
-    """The next version of the model that the card names."""
-    model = repository.locked_model(session, card["name"])
+    """The next version of the project's model that the card names."""
+    model = repository.locked_model(session, project_id, card["name"])
     if model is None:
         model = ModelRow(
-            name=card["name"], task=card["task"], family=card["family"], created_at=clock.now()
+            project_id=project_id,
+            name=card["name"],
+            task=card["task"],
+            family=card["family"],
+            created_at=clock.now(),
         )
         session.add(model)
         session.flush()
-    earlier = repository.versions(session, model.name)
+    elif model.project_id != project_id:
+        raise _taken(model.name)
+    earlier = repository.versions(session, model)
     new = ModelVersionRow(
+        project_id=project_id,
         name=model.name,
         version=earlier[0].version + 1 if earlier else 1,
         location=location,
@@ -81,23 +112,35 @@ def add_version(
     return new
 
 
-def promote(session: Session, name: str, number: int) -> ModelRow:
-    """Makes a version the one that answers; one pointer moves in the caller's transaction."""
-    model = _existing(repository.locked_model(session, name), name)
-    require_predicts(version(session, name, number))
-    return _point_at(session, model, number, PROMOTE)
+def require_own_name(session: Session, project_id: str, name: str, task: str) -> None:
+    """StateConflict unless a model of the project may have this name."""
+    existing = repository.model(session, project_id, name)
+    if existing is None:
+        return
+    if existing.project_id != project_id:
+        raise _taken(name)
+    if existing.task != task:
+        raise StateConflict(f"model {name} is for the task {existing.task}, not for {task}")
+
+
+def promote(session: Session, project_id: str, name: str, number: int) -> ModelView:
+    """Makes a version the one that answers in a project; one pointer moves in this transaction."""
+    model = _existing(repository.locked_model(session, project_id, name), name)
+    require_predicts(_version(session, model, number))
+    _point_at(session, project_id, model, number, PROMOTE)
+    return _view(session, project_id, model)
 
 
 def promote_first(session: Session, new: ModelVersionRow) -> bool:
     """An imported version answers at once where nothing answers for its task, and if it can.
 
-    One with made up weights, or beside a version that a site chose, waits for `promote`.
+    One with made up weights, or beside a version that answers already, waits for `promote`.
     """
-    model = _existing(repository.locked_model(session, new.name), new.name)
-    taken = model.promoted_version is not None or repository.last_promoted(session, model.task)
+    model = _model_of(session, new)
+    taken = repository.last_promoted(session, new.project_id, model.task)
     if taken or new.synthetic or not predicts(new):
         return False
-    _point_at(session, model, new.version, PROMOTE)
+    _point_at(session, new.project_id, model, new.version, PROMOTE)
     return True
 
 
@@ -114,48 +157,54 @@ def require_predicts(version: ModelVersionRow) -> None:
         )
 
 
-def rollback(session: Session, name: str) -> ModelRow:
-    """Back to the version that answered before the present one was promoted."""
-    model = _existing(repository.locked_model(session, name), name)
-    current = model.promoted_version
-    last = repository.last_promotion_to(session, name, current) if current is not None else None
+def rollback(session: Session, project_id: str, name: str) -> ModelView:
+    """Back to the version that answered in the project before the present one was promoted."""
+    model = _existing(repository.locked_model(session, project_id, name), name)
+    now = repository.answering(session, project_id, model)
+    last = (
+        repository.last_promotion_to(session, project_id, model, now.version)
+        if now is not None
+        else None
+    )
     if last is None or last.previous_version is None:
         raise StateConflict(f"model {name} has no earlier promoted version to go back to")
-    return _point_at(session, model, last.previous_version, ROLLBACK)
+    _point_at(session, project_id, model, last.previous_version, ROLLBACK)
+    return _view(session, project_id, model)
 
 
-def model(session: Session, name: str) -> ModelRow:
-    return _existing(repository.model(session, name), name)
+def model(session: Session, project_id: str, name: str) -> ModelView:
+    found = _existing(repository.model(session, project_id, name), name)
+    return _view(session, project_id, found)
 
 
-def version(session: Session, name: str, number: int) -> ModelVersionRow:
-    found = repository.version(session, name, number)
-    if found is None:
-        raise NotFound(f"model {name} has no version {number}")
-    return found
+def version(session: Session, project_id: str, name: str, number: int) -> ModelVersionRow:
+    return _version(session, _existing(repository.model(session, project_id, name), name), number)
 
 
-def versions(session: Session, name: str) -> list[ModelVersionRow]:
+def versions(session: Session, project_id: str, name: str) -> list[ModelVersionRow]:
     """Newest first."""
-    return repository.versions(session, name)
+    found = _existing(repository.model(session, project_id, name), name)
+    return repository.versions(session, found)
 
 
-def named(session: Session, reference: str) -> ModelVersionRow | None:
-    """The version that `name@3` stands for, if it is here."""
+def named(session: Session, project_id: str, reference: str) -> ModelVersionRow | None:
+    """The version that `name@3` stands for in a project, if it is here."""
     match = _REFERENCE.fullmatch(reference)
     if match is None or match["version"] is None:
         return None
-    return repository.version(session, match["name"], int(match["version"]))
+    found = repository.model(session, project_id, match["name"])
+    return None if found is None else repository.version(session, found, int(match["version"]))
 
 
-def promoted_versions(session: Session, task: str) -> list[ModelVersionRow]:
+def promoted_versions(session: Session, project_id: str, task: str) -> list[ModelVersionRow]:
     """The promoted version of each model for a task."""
-    return repository.promoted_versions(session, task)
+    return repository.promoted_versions(session, project_id, task)
 
 
-def page(session: Session, *, after_name: str, limit: int) -> list[tuple[ModelRow, int]]:
-    """Models by name, each with how many versions it has."""
-    return repository.models_with_counts(session, after_name, limit)
+def page(session: Session, project_id: str, *, after_name: str, limit: int) -> list[ModelView]:
+    """The models that a project sees, by name."""
+    found = repository.models_with_counts(session, project_id, after_name, limit)
+    return [_counted(session, project_id, model, count) for model, count in found]
 
 
 def shipped_folders() -> Iterator[Path]:
@@ -180,25 +229,30 @@ def folder_of(location: str, sha256: str) -> Path:
     )
 
 
-def _model_and_number(session: Session, task: str, reference: str | None) -> tuple[ModelRow, int]:
+def _model_and_number(
+    session: Session, project_id: str, task: str, reference: str | None
+) -> tuple[ModelRow, int]:
     if reference is None:
-        found = repository.last_promoted(session, task)
-        if found is None or found.promoted_version is None:
-            raise Unavailable(f"{_why_none_answers(session, task)}. {HOW_TO_GET[task]}")
-        return found, found.promoted_version
+        last = repository.last_promoted(session, project_id, task)
+        if last is None:
+            said = _why_none_answers(session, project_id, task)
+            raise Unavailable(f"{said}. {HOW_TO_GET[task]}")
+        return _existing(repository.model(session, project_id, last.name), last.name), last.version
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise UnusableInput(f"model must be a name or name@version, not {reference[:120]!r}")
-    model = _existing(repository.model(session, match["name"]), match["name"])
+    model = _existing(repository.model(session, project_id, match["name"]), match["name"])
     if match["version"] is not None:
         return model, int(match["version"])
-    if model.promoted_version is None:
+    answering = repository.answering(session, project_id, model)
+    if answering is None:
         raise StateConflict(f"model {model.name} has no promoted version; name one with @version")
-    return model, model.promoted_version
+    return model, answering.version
 
 
-def _why_none_answers(session: Session, task: str) -> str:
-    waiting = [v for v in repository.latest_versions(session, task) if predicts(v)]
+def _why_none_answers(session: Session, project_id: str, task: str) -> str:
+    latest = repository.latest_versions(session, project_id, task)
+    waiting = [version for version in latest if predicts(version)]
     if not waiting:
         return f"no model for {task} is installed"
     names = ", ".join(
@@ -213,31 +267,48 @@ def _existing(model: ModelRow | None, name: str) -> ModelRow:
     return model
 
 
-def _point_at(session: Session, model: ModelRow, number: int, action: str) -> ModelRow:
-    previous = model.promoted_version
+def _version(session: Session, model: ModelRow, number: int) -> ModelVersionRow:
+    found = repository.version(session, model, number)
+    if found is None:
+        raise NotFound(f"model {model.name} has no version {number}")
+    return found
+
+
+def _model_of(session: Session, version: ModelVersionRow) -> ModelRow:
+    name = version.name
+    return _existing(repository.locked_model(session, version.project_id, name), name)
+
+
+def _view(session: Session, project_id: str, model: ModelRow) -> ModelView:
+    return _counted(session, project_id, model, len(repository.versions(session, model)))
+
+
+def _counted(session: Session, project_id: str, model: ModelRow, versions: int) -> ModelView:
+    answering = repository.answering(session, project_id, model)
+    return ModelView(model, answering.version if answering is not None else None, versions)
+
+
+def _taken(name: str) -> StateConflict:
+    return StateConflict(
+        f"{name} is the name of a model that comes with Ectopy; choose another for your own"
+    )
+
+
+def _point_at(session: Session, project_id: str, model: ModelRow, number: int, action: str) -> None:
+    answering = repository.answering(session, project_id, model)
+    previous = answering.version if answering is not None else None
     if previous == number:  # again the same: what a rollback goes back to stays as it was
-        earlier = repository.last_promotion_to(session, model.name, number)
+        earlier = repository.last_promotion_to(session, project_id, model, number)
         previous = earlier.previous_version if earlier is not None else None
+    where = {"project_id": project_id, "model_project_id": model.project_id, "name": model.name}
+    now = clock.now()
     session.add(
         PromotionRow(
-            name=model.name,
-            version=number,
-            previous_version=previous,
-            action=action,
-            created_at=clock.now(),
+            **where, version=number, previous_version=previous, action=action, created_at=now
         )
     )
-    model.promoted_version, model.promoted_at = number, clock.now()
+    session.merge(AnsweringVersionRow(**where, version=number, promoted_at=now))
     session.flush()
-    return model
-
-
-def _promote_unless_site_chose(session: Session, new: ModelVersionRow) -> None:
-    """What a person chose for the task stays, be it of this model or of another."""
-    model = _existing(repository.locked_model(session, new.name), new.name)
-    last = repository.last_promotion_for(session, model.task)
-    if last is None or last.action == SHIPPED_WITH_CODE:
-        _point_at(session, model, new.version, SHIPPED_WITH_CODE)
 
 
 def sha256_of(path: Path) -> str:

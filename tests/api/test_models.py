@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fastapi.testclient import TestClient
 
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.registry import service as registry
 from services.registry.row import ModelVersionRow
@@ -17,7 +18,9 @@ BASE = "/v1/models/fake-beats"
 @pytest.fixture
 def two_versions(fake_model: ModelVersionRow, sessions: SessionFactory) -> None:
     with sessions.begin() as session:
-        registry.add_version(session, card=fake_card(), sha256="e" * 64, location="fake:")
+        registry.add_version(
+            session, DEFAULT_PROJECT, card=fake_card(), sha256="e" * 64, location="fake:"
+        )
 
 
 @pytest.mark.usefixtures("two_versions")

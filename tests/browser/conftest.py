@@ -14,6 +14,7 @@ import pytest
 
 from api.main import create_app
 from ectopy.commands.migrate import bring_up
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import engine_for, session_factory
 from services.registry import service as registry
 from services.settings import Settings
@@ -100,7 +101,12 @@ def running_reader(
         enter_fake_model(session)
         # known but not promoted: afib-5y answers 503 unless it is named
         registry.add_version(
-            session, card=RISK_CARD, sha256="e" * 64, location="fake:", synthetic=True
+            session,
+            DEFAULT_PROJECT,
+            card=RISK_CARD,
+            sha256="e" * 64,
+            location="fake:",
+            synthetic=True,
         )
     gate = folder / "gate"
     gate.mkdir()

@@ -7,15 +7,18 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import URL
 
 from ectopy.commands.migrate import bring_up
 from services import tables
+from services.access.caller import DEFAULT_PROJECT
 from services.db.migrate import downgrade, upgrade
 from services.db.session import engine_for, session_factory
+from services.errors import NotFound
 from services.jobs import presence
 from services.jobs.presence import WorkerIdentity
+from services.registry import service as registry
 from tests.factories import queued_job, record_row
 from tests.processes import new_database
 
@@ -84,3 +87,51 @@ def test_processes_that_migrate_at_once_do_not_disturb_each_other(empty: URL) ->
 def test_migrating_twice_changes_nothing(empty: URL) -> None:
     bring_up(empty)
     assert bring_up(empty) == []
+
+
+def test_what_was_there_before_projects_is_the_default_project_s_and_back(empty: URL) -> None:
+    upgrade(empty, "2026_11_21_2250")
+    card = '{"name": "x", "task": "beats", "family": "ecgbert"}'
+    engine = engine_for(empty)
+    with engine.begin() as connection:
+        for name, location, chosen in (("x", "shipped:x", 1), ("own", "store:models/imp_1", 2)):
+            values = {"name": name, "location": location, "card": card, "chosen": chosen}
+            connection.execute(
+                text(
+                    "insert into models values (:name, 'beats', 'ecgbert', :chosen, now(), now())"
+                ),
+                values,
+            )
+            for number in (1, 2):
+                connection.execute(
+                    text(
+                        "insert into model_versions (name, version, location, sha256, synthetic, "
+                        "card, created_at) values (:name, :n, :location, 'a', false, :card, now())"
+                    ),
+                    values | {"n": number},
+                )
+        connection.execute(
+            text(
+                "insert into promotions (name, version, previous_version, action, created_at) "
+                "values ('x', 1, null, 'ship', now()), ('x', 2, 1, 'ship', now()), "
+                "('x', 1, 2, 'promote', now()), ('own', 2, null, 'promote', now())"
+            )
+        )
+    upgrade(empty)
+    with session_factory(engine)() as session:
+        record_row(session)
+        record_row(session, project_id="other")
+        assert registry.model(session, DEFAULT_PROJECT, "x").promoted_version == 1
+        assert registry.model(session, DEFAULT_PROJECT, "own").promoted_version == 2
+        assert registry.model(session, "other", "x").promoted_version == 2
+        with pytest.raises(NotFound):
+            registry.model(session, "other", "own")
+        assert registry.resolve(session, DEFAULT_PROJECT, "beats", None).name == "own"
+    downgrade(empty, "2026_11_21_2250")
+    with engine.begin() as connection:
+        found = connection.execute(text("select name, promoted_version from models order by name"))
+        assert [tuple(row) for row in found] == [("own", 2), ("x", 1)]
+        assert connection.scalar(text("select count(*) from records")) == 1
+    engine.dispose()
+    upgrade(empty)
+    assert differences(empty) == []

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ectopy.cli import app
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.errors import EctopyError, MalformedInput, StateConflict, Unavailable, UnusableInput
 from services.models import families
@@ -58,7 +59,9 @@ def test_a_file_becomes_the_model_that_answers(
     assert "imported deepecg-afib-5y@1" in told
     assert "it answers for afib-5y" in told
     with sessions() as session:
-        assert registry.resolve(session, "afib-5y", None).location.startswith("store:models/imp_")
+        assert registry.resolve(session, DEFAULT_PROJECT, "afib-5y", None).location.startswith(
+            "store:models/imp_"
+        )
     assert stored(settings) == ["card.json", "weights.safetensors"]
     with pytest.raises(StateConflict, match="same weights already"):
         run("import", file)

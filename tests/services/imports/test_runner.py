@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.errors import Unavailable, UnusableInput
 from services.imports import files, service
@@ -45,6 +46,7 @@ from tests.services.models.deepecg.test_family import trained_tensors
 from worker.predictors import LoadedPredictors
 
 NAMES = ("deepecg-afib-5y", "deepecg-base-ssl", "own-risk")
+OWN = DEFAULT_PROJECT
 Import = Callable[..., ModelImportRow]
 
 
@@ -65,14 +67,16 @@ def bring(sessions: SessionFactory, store: Store) -> Iterator[Import]:
         import_id = service.new_import_id()
         files.put(store, import_id, incoming)
         with sessions.begin() as session:
-            row = service.create(session, incoming, task="afib-5y", name=name, import_id=import_id)
+            row = service.create(
+                session, OWN, incoming, task="afib-5y", name=name, import_id=import_id
+            )
         with sessions.begin() as session:
             claim = lifecycle.claim(session, row.job_id, worker="here", lease_s=60)
         assert claim is not None
         execute(sessions, claim, runner, threading.Event())
         with sessions() as session:
             service.discard_if_ended(session, store, import_id)
-            return service.get(session, import_id)
+            return service.get(session, OWN, import_id)
 
     yield bring
     with sessions.begin() as session:
@@ -107,7 +111,7 @@ def test_a_published_file_answers_at_once(
         1,
     )
     with sessions() as session:
-        version = registry.resolve(session, "afib-5y", None)
+        version = registry.resolve(session, OWN, "afib-5y", None)
     assert (version.name, version.synthetic) == ("deepecg-afib-5y", False)
     assert version.location == f"store:models/{row.id}"
     assert kept(settings) == ["card.json", "weights.safetensors"]
@@ -118,7 +122,7 @@ def test_the_version_predicts_what_the_network_gives(
 ) -> None:
     bring(trained)
     with sessions() as session:
-        version = registry.resolve(session, "afib-5y", None)
+        version = registry.resolve(session, OWN, "afib-5y", None)
     predictors = LoadedPredictors(store, device="cpu", capacity=2)
     predictor = predictors.predictor(
         family="deepecg", location=version.location, sha256=version.sha256
@@ -141,10 +145,10 @@ def test_made_up_weights_wait_to_be_named_or_promoted(
     with sessions() as session:
         told = r"deepecg-afib-5y@1 \(synthetic\).*wcr_afib_5y\.pt"
         with pytest.raises(Unavailable, match=told):
-            registry.resolve(session, "afib-5y", None)
-        assert registry.resolve(session, "afib-5y", "deepecg-afib-5y@1").synthetic
-        registry.promote(session, "deepecg-afib-5y", 1)
-        assert registry.resolve(session, "afib-5y", None).synthetic
+            registry.resolve(session, OWN, "afib-5y", None)
+        assert registry.resolve(session, OWN, "afib-5y", "deepecg-afib-5y@1").synthetic
+        registry.promote(session, OWN, "deepecg-afib-5y", 1)
+        assert registry.resolve(session, OWN, "afib-5y", None).synthetic
 
 
 def test_what_a_site_chose_goes_on_answering(
@@ -155,8 +159,8 @@ def test_what_a_site_chose_goes_on_answering(
     row = bring(saved(tmp_path / "other.pt", others), "own-risk")
     assert row.job.status == "succeeded"
     with sessions() as session:
-        assert registry.resolve(session, "afib-5y", None).name == "deepecg-afib-5y"
-        assert registry.model(session, "own-risk").promoted_version is None
+        assert registry.resolve(session, OWN, "afib-5y", None).name == "deepecg-afib-5y"
+        assert registry.model(session, OWN, "own-risk").promoted_version is None
 
 
 def test_the_same_weights_again_are_the_same_version(
@@ -165,7 +169,7 @@ def test_the_same_weights_again_are_the_same_version(
     first, again = bring(trained), bring(trained)
     assert (first.model_version, again.model_version) == (1, 1)
     with sessions() as session:
-        assert len(registry.versions(session, "deepecg-afib-5y")) == 1
+        assert len(registry.versions(session, OWN, "deepecg-afib-5y")) == 1
     assert kept(settings) == ["card.json", "weights.safetensors"]
 
 
@@ -175,13 +179,13 @@ def test_the_pretrained_file_is_a_start_and_no_predictor(
     row = bring(saved(tmp_path / "base_ssl.pt", base_tensors(small_network())))
     assert (row.model_name, row.job.status) == ("deepecg-base-ssl", "succeeded")
     with sessions() as session:
-        version = registry.version(session, "deepecg-base-ssl", 1)
+        version = registry.version(session, OWN, "deepecg-base-ssl", 1)
         assert version.card["predicts"] is False
         with pytest.raises(UnusableInput, match="without a head"):
-            registry.promote(session, "deepecg-base-ssl", 1)
+            registry.promote(session, OWN, "deepecg-base-ssl", 1)
         leads = [{"name": name, "unit": "mV"} for name in twelve_lead_record().lead_names]
         record = record_row(session, n_samples=7200, leads=leads)
-        request = PredictionRequest("afib-5y", "deepecg-base-ssl@1")
+        request = PredictionRequest(OWN, "afib-5y", "deepecg-base-ssl@1")
         with pytest.raises(UnusableInput, match="without a head"):
             create_prediction(session, request, record, prediction_id="pred_x")
 
@@ -205,7 +209,7 @@ def test_a_file_that_is_refused_leaves_nothing(
     assert kept(settings) == []
     with sessions() as session:
         assert "deepecg-afib-5y" not in [
-            m.name for m, _ in registry.page(session, after_name="", limit=50)
+            m.row.name for m in registry.page(session, OWN, after_name="", limit=50)
         ]
 
 
@@ -214,7 +218,7 @@ def test_stored_weights_that_were_changed_are_not_used(
 ) -> None:
     bring(trained)
     with sessions() as session:
-        version = registry.resolve(session, "afib-5y", None)
+        version = registry.resolve(session, OWN, "afib-5y", None)
     with version_folder(store, version.location, version.sha256) as folder:
         assert json.loads((folder / "card.json").read_text()) == version.card
     weights = store.local_path(f"{version.location.removeprefix('store:')}/weights.safetensors")

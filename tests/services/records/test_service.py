@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
+from services.access.caller import DEFAULT_PROJECT
 from services.ecg.readers.base import SourceFile
 from services.errors import NotFound, Unavailable, UnusableInput
 from services.records import service as records
@@ -26,7 +27,7 @@ def upload_of(tmp_path: Path, sha256: str = "a" * 64) -> Upload:
         sources.append(SourceFile(name, path))
     work = tmp_path / "work"
     work.mkdir()
-    return Upload(sources=sources, sha256=sha256, workspace=work)
+    return Upload(project_id=DEFAULT_PROJECT, sources=sources, sha256=sha256, workspace=work)
 
 
 def test_the_order_of_files_does_not_change_their_hash() -> None:
@@ -39,10 +40,10 @@ def test_the_order_of_files_does_not_change_their_hash() -> None:
 
 def test_a_batch_finds_its_records_in_the_order_asked(session: Session) -> None:
     ids = [record_row(session).id for _ in range(3)]
-    found = records.get_all(session, [ids[2], ids[0], ids[2]])
+    found = records.get_all(session, DEFAULT_PROJECT, [ids[2], ids[0], ids[2]])
     assert [row.id for row in found] == [ids[2], ids[0], ids[2]]
     with pytest.raises(NotFound, match="rec_unknown"):
-        records.get_all(session, [ids[0], "rec_unknown"])
+        records.get_all(session, DEFAULT_PROJECT, [ids[0], "rec_unknown"])
 
 
 def test_a_store_that_is_away_stores_no_row(
@@ -60,7 +61,7 @@ def test_a_store_that_is_away_stores_no_row(
             record_id="rec_1",
             limits=records.limits_of(settings),
         )
-    assert records.find(session, "rec_1") is None
+    assert records.find(session, DEFAULT_PROJECT, "rec_1") is None
 
 
 def test_limits_come_from_the_settings(

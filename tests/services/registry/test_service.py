@@ -9,18 +9,20 @@ from pathlib import Path
 import pytest
 from sqlalchemy.orm import Session
 
+from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.registry import service as registry
-from services.registry.row import ModelRow, ModelVersionRow, PromotionRow
+from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 NAME = "shipped-model"
+OWN = DEFAULT_PROJECT
 
 
 @pytest.fixture(autouse=True)
 def empty(session: Session) -> None:
     """No model; what the rest of the tests rely on comes back with the rollback."""
-    for table in (PromotionRow, ModelVersionRow, ModelRow):
+    for table in (PromotionRow, AnsweringVersionRow, ModelVersionRow, ModelRow):
         session.query(table).delete()
 
 
@@ -38,11 +40,11 @@ def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def enter(session: Session, name: str = "own", task: str = "beats") -> ModelVersionRow:
     card = {"name": name, "task": task, "family": "ecgbert"}
-    return registry.add_version(session, card=card, sha256="0" * 64, location="fake:")
+    return registry.add_version(session, OWN, card=card, sha256="0" * 64, location="fake:")
 
 
 def answers(session: Session, reference: str | None = None) -> str:
-    version = registry.resolve(session, "beats", reference)
+    version = registry.resolve(session, OWN, "beats", reference)
     return f"{version.name}@{version.version}"
 
 
@@ -64,7 +66,7 @@ def test_new_weights_are_a_new_version_and_answer(session: Session, shipped: Pat
 
 def test_what_the_site_chose_among_the_shipped_stays(session: Session, shipped: Path) -> None:
     registry.register_shipped(session)
-    registry.promote(session, NAME, 1)
+    registry.promote(session, OWN, NAME, 1)
     (shipped / "weights.safetensors").write_bytes(b"second")
     registry.register_shipped(session)
     assert answers(session) == f"{NAME}@1"
@@ -73,7 +75,7 @@ def test_what_the_site_chose_among_the_shipped_stays(session: Session, shipped: 
 def test_what_the_site_made_stays(session: Session, shipped: Path) -> None:
     registry.register_shipped(session)
     enter(session)
-    registry.promote(session, "own", 1)
+    registry.promote(session, OWN, "own", 1)
     (shipped / "weights.safetensors").write_bytes(b"second")
     registry.register_shipped(session)
     assert answers(session) == "own@1"
@@ -109,7 +111,7 @@ def test_processes_that_register_at_once_do_not_disturb_each_other(
     for thread in threads:
         thread.join()
     with sessions.begin() as mine:
-        for table in (PromotionRow, ModelVersionRow, ModelRow):
+        for table in (PromotionRow, AnsweringVersionRow, ModelVersionRow, ModelRow):
             mine.query(table).filter(table.name == NAME).delete()
     assert sorted(found) == [0, 0, 1]
 
@@ -117,52 +119,52 @@ def test_processes_that_register_at_once_do_not_disturb_each_other(
 def test_promotions_are_taken_back_one_by_one(session: Session) -> None:
     for number in (1, 2, 3):
         enter(session)
-        registry.promote(session, "own", number)
-    assert registry.rollback(session, "own").promoted_version == 2
-    assert registry.rollback(session, "own").promoted_version == 1
+        registry.promote(session, OWN, "own", number)
+    assert registry.rollback(session, OWN, "own").promoted_version == 2
+    assert registry.rollback(session, OWN, "own").promoted_version == 1
     with pytest.raises(StateConflict, match="no earlier"):
-        registry.rollback(session, "own")
+        registry.rollback(session, OWN, "own")
 
 
 def test_promoting_the_same_version_twice_does_not_block_the_way_back(session: Session) -> None:
     for number in (1, 2):
         enter(session)
-        registry.promote(session, "own", number)
-    registry.promote(session, "own", 2)
-    assert registry.rollback(session, "own").promoted_version == 1
+        registry.promote(session, OWN, "own", number)
+    registry.promote(session, OWN, "own", 2)
+    assert registry.rollback(session, OWN, "own").promoted_version == 1
 
 
 def test_a_version_that_is_not_there_cannot_be_promoted(session: Session) -> None:
     enter(session)
     with pytest.raises(NotFound, match="no version 2"):
-        registry.promote(session, "own", 2)
+        registry.promote(session, OWN, "own", 2)
     with pytest.raises(NotFound, match="no model"):
-        registry.promote(session, "nobody", 1)
+        registry.promote(session, OWN, "nobody", 1)
 
 
 def test_the_model_promoted_last_answers_for_its_task(session: Session) -> None:
     enter(session, "a")
     enter(session, "b")
-    registry.promote(session, "b", 1)
-    registry.promote(session, "a", 1)
+    registry.promote(session, OWN, "b", 1)
+    registry.promote(session, OWN, "a", 1)
     assert answers(session) == "a@1"
 
 
 def test_without_a_promoted_version_the_number_must_be_named(session: Session) -> None:
     enter(session)
     with pytest.raises(Unavailable, match="ectopy migrate"):
-        registry.resolve(session, "beats", None)
+        registry.resolve(session, OWN, "beats", None)
     with pytest.raises(StateConflict, match="@version"):
-        registry.resolve(session, "beats", "own")
+        registry.resolve(session, OWN, "beats", "own")
     assert answers(session, "own@1") == "own@1"
 
 
 @pytest.mark.parametrize("reference", ["", "@1", "own@", "own@0", "own@01", "a b", "x" * 200])
 def test_a_reference_is_a_name_or_a_name_and_a_number(session: Session, reference: str) -> None:
     with pytest.raises(UnusableInput, match="name@version"):
-        registry.resolve(session, "beats", reference)
+        registry.resolve(session, OWN, "beats", reference)
 
 
 def test_there_are_two_tasks(session: Session) -> None:
     with pytest.raises(UnusableInput, match="afib-5y"):
-        registry.resolve(session, "sleep", None)
+        registry.resolve(session, OWN, "sleep", None)
