@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from services.ecg.labels import AAMI_CLASSES, DS2, mitdb_patient
+from services.ecg.labels import AAMI_CLASSES, BINARY_CLASSES, DS2, mitdb_patient
 from services.ecg.readers.files import record_from_path
 from services.ecg.record import Annotations, EcgRecord, IntArray
 from services.ecg.rpeaks import OWN_METHOD, r_peaks
@@ -18,6 +18,7 @@ from services.errors import UnusableInput
 from services.evaluation.beats import LabelledBeats, record_confusion, reference_beats
 from services.evaluation.report import RecordScore, Table, table
 from services.evaluation.report_text import table_text
+from services.models.comparison import labelled_beats
 from services.models.interface import Predictor
 from services.models.results import BeatResult
 from services.training.progress import NoProgress, Progress
@@ -169,12 +170,9 @@ def _tables(
 
 
 def _labelled(result: BeatResult) -> LabelledBeats:
-    """The result's labels as indices into AAMI_CLASSES."""
-    missing = sorted(set(result.labels) - set(AAMI_CLASSES))
-    if missing:
+    if result.labels == BINARY_CLASSES:
         raise UnusableInput(
             f"EC57 scores the classes {', '.join(AAMI_CLASSES)}; this model answers "
-            f"{', '.join(missing)}"
+            f"{', '.join(result.labels)}"
         )
-    to_aami = np.array([AAMI_CLASSES.index(name) for name in result.labels], dtype=np.int64)
-    return LabelledBeats(result.sample, to_aami[result.label_index])
+    return labelled_beats(result)
