@@ -60,12 +60,14 @@ def stored_tensors(path: Path) -> dict[str, TensorInfo]:
     }
 
 
-def load_strictly(network: nn.Module, path: Path) -> None:
+def load_strictly(network: nn.Module, path: Path, *, absent: tuple[str, ...] = ()) -> None:
     """Fills a network from a safetensors file that must fit it exactly.
 
+    absent: prefixes of the tensors that the file must not have; they stay as they are.
     Raises MalformedInput naming the first keys that are missing, unexpected or of another shape.
     """
-    stored, wanted = stored_tensors(path), network.state_dict()
+    stored = stored_tensors(path)
+    wanted = {k: t for k, t in network.state_dict().items() if not k.startswith(absent)}
     missing = [name for name in wanted if name not in stored]
     unexpected = [name for name in stored if name not in wanted]
     if missing or unexpected:
@@ -80,7 +82,7 @@ def load_strictly(network: nn.Module, path: Path) -> None:
                 f"{path.name}: {name} is {info.dtype} {list(info.shape)}, "
                 f"expected {tensor.dtype} {list(tensor.shape)}"
             )
-    network.load_state_dict(load_file(path), strict=True)
+    network.load_state_dict(load_file(path), strict=not absent)
 
 
 def save(network: nn.Module, path: Path) -> None:

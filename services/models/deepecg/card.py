@@ -35,6 +35,18 @@ class RiskCard:
     synthetic: bool
 
 
+@dataclass(frozen=True)
+class Start:
+    """What a fine-tune needs to know of the version that it starts from."""
+
+    name: str
+    network: NetworkConfig
+    window: WindowSpec
+    has_head: bool
+    synthetic: bool
+    source: dict[str, Any]
+
+
 def new_card(
     *,
     name: str,
@@ -80,17 +92,10 @@ def base_card(
 
 def read_card(path: Path) -> RiskCard:
     """Raises MalformedInput naming the entry that is not what it should be."""
-    try:
-        card = json.loads(path.read_text())
-    except ValueError as problem:
-        raise MalformedInput(f"{path.name}: not JSON: {problem}") from problem
-    if not isinstance(card, dict) or card.get("family") != spec.FAMILY:
-        raise MalformedInput(f"{path.name}: family must be {spec.FAMILY!r}")
+    card = _read(path)
     threshold = card.get("threshold")
     if not isinstance(threshold, dict) or not _within(threshold.get("value"), 0.0, 1.0):
         raise MalformedInput(f"{path.name}: threshold.value must lie between 0 and 1")
-    if not isinstance(card.get("synthetic"), bool):
-        raise MalformedInput(f"{path.name}: synthetic must be true or false")
     return RiskCard(
         network=_network(card.get("architecture")),
         window=_window(card.get("input")),
@@ -99,6 +104,33 @@ def read_card(path: Path) -> RiskCard:
         calibration=calibration.from_card(card.get("calibration")),
         synthetic=card["synthetic"],
     )
+
+
+def read_start(path: Path) -> Start:
+    """Of a classifier's card or the pre-trained model's. Raises MalformedInput as `read_card`."""
+    card = _read(path)
+    has_head = bool(card.get("predicts", True))
+    source = card.get("source")
+    return Start(
+        name=str(card.get("name", "")),
+        network=_network(card.get("architecture")),
+        window=_window(card.get("input")) if has_head else WindowSpec(),
+        has_head=has_head,
+        synthetic=card["synthetic"],
+        source=source if isinstance(source, dict) else {},
+    )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        card = json.loads(path.read_text())
+    except ValueError as problem:
+        raise MalformedInput(f"{path.name}: not JSON: {problem}") from problem
+    if not isinstance(card, dict) or card.get("family") != spec.FAMILY:
+        raise MalformedInput(f"{path.name}: family must be {spec.FAMILY!r}")
+    if not isinstance(card.get("synthetic"), bool):
+        raise MalformedInput(f"{path.name}: synthetic must be true or false")
+    return card
 
 
 def _network(stored: Any) -> NetworkConfig:

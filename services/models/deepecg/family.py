@@ -7,6 +7,7 @@ from pathlib import Path
 from services.errors import Unavailable
 from services.models import weights
 from services.models.deepecg.card import CARD, read_card
+from services.models.deepecg.fine_tuning import fine_tuned
 from services.models.deepecg.importing import WEIGHTS
 from services.models.deepecg.inference import RiskPredictor
 from services.models.deepecg.network import empty_network
@@ -31,6 +32,8 @@ class DeepEcgFamily:
         network = empty_network(card.network)
         weights.load_strictly(network, folder / WEIGHTS)
         return RiskPredictor(network.eval(), card, device=device)
+
+    fine_tune = staticmethod(fine_tuned)
 
 
 FAMILY = DeepEcgFamily()

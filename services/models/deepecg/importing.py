@@ -105,7 +105,7 @@ def _write_classifier(
         source=_source(file, checkpoint) | {"published_auroc": PUBLISHED_AUROC},
         synthetic=synthetic or look_untrained(checkpoint.tensors),
     )
-    return _written(into, network_from(checkpoint, config=config).state_dict(), card)
+    return write_model_folder(into, network_from(checkpoint, config=config).state_dict(), card)
 
 
 def _write_base(
@@ -118,10 +118,12 @@ def _write_base(
         source=_source(file, checkpoint),
         synthetic=look_untrained(checkpoint.tensors),
     )
-    return _written(into, {key: t.float() for key, t in checkpoint.tensors.items()}, card)
+    return write_model_folder(into, {key: t.float() for key, t in checkpoint.tensors.items()}, card)
 
 
-def _written(into: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]) -> dict[str, Any]:
+def write_model_folder(
+    into: Path, tensors: Mapping[str, Tensor], card: dict[str, Any]
+) -> dict[str, Any]:
     """The card last, so that a folder with a card is whole."""
     into.mkdir(parents=True, exist_ok=True)
     weights.save_tensors(tensors, into / WEIGHTS)

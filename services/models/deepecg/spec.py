@@ -8,6 +8,7 @@ ehaf1119.
 from __future__ import annotations
 
 from services.ecg.leads import DERIVED_LIMB_LEADS, STANDARD_12
+from services.models.deepecg.hyperparameters import HYPERPARAMETERS
 from services.models.spec import FamilySpec, OptionSpec
 
 FAMILY = "deepecg"
@@ -92,4 +93,5 @@ FAMILY_SPEC = FamilySpec(
             "windows",
         ),
     },
+    hyperparameters=HYPERPARAMETERS,
 )
