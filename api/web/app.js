@@ -7,7 +7,9 @@ import { failure } from "./parts/notices.js";
 import { askForKeys, keyButton } from "./parts/key_dialog.js";
 import { themeButton } from "./parts/theme.js";
 import { followDownloads } from "./service/downloads.js";
+import { datasetsView, datasetView } from "./views/datasets.js";
 import { modelsView, modelView } from "./views/models.js";
+import { newDatasetView } from "./views/new_dataset.js";
 import { recordView } from "./views/record.js";
 import { recordsView } from "./views/records.js";
 
@@ -15,6 +17,9 @@ import { recordsView } from "./views/records.js";
 const VIEWS = [
   { at: /^#\/records$/, view: recordsView, nav: "Records", href: "#/records" },
   { at: /^#\/records\/([\w-]+)$/, view: recordView },
+  { at: /^#\/datasets$/, view: datasetsView, nav: "Datasets", href: "#/datasets" },
+  { at: /^#\/datasets\/new$/, view: newDatasetView },
+  { at: /^#\/datasets\/([\w-]+)$/, view: datasetView },
   { at: /^#\/models$/, view: modelsView, nav: "Models", href: "#/models" },
   { at: /^#\/models\/([^/]+)\/(\d+)$/, view: modelView },
 ];

@@ -131,8 +131,10 @@ def running_reader(
 
 @pytest.fixture
 def reader(running_reader: Reader) -> Iterator[Reader]:
-    """Without records, and its gate open."""
+    """Without records and datasets, and its gate open."""
     running_reader.open()
+    for dataset in running_reader.client.get("/v1/datasets?limit=100").json()["data"]:
+        running_reader.client.delete(f"/v1/datasets/{dataset['id']}")
     for record in running_reader.client.get("/v1/records?limit=100").json()["data"]:
         running_reader.client.delete(f"/v1/records/{record['id']}")
     yield running_reader

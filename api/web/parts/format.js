@@ -38,6 +38,11 @@ export function count(value) {
   return value.toLocaleString("en");
 }
 
+/** 1 -> "1 record"; 2 -> "2 records". */
+export function several(value, thing) {
+  return `${count(value)} ${thing}${value === 1 ? "" : "s"}`;
+}
+
 export function bytes(value) {
   if (value < 1e3) return `${value} B`;
   return value < 1e6 ? `${(value / 1e3).toFixed(0)} kB` : `${(value / 1e6).toFixed(1)} MB`;

@@ -1,18 +1,11 @@
 // Which models there are for a task, and which version of them answers when none is named.
 
 import { jsonWhenReached } from "./http.js";
+import { everyItem } from "./pages.js";
 
 /** Every model, in the order of their names. */
 export async function allModels(signal) {
-  const found = [];
-  let cursor = null;
-  do {
-    const query = new URLSearchParams({ limit: "100", ...(cursor ? { cursor } : {}) });
-    const { data, next_cursor } = await jsonWhenReached(`v1/models?${query}`, { signal });
-    found.push(...data);
-    cursor = next_cursor;
-  } while (cursor);
-  return found;
+  return (await everyItem("v1/models", { signal })).items;
 }
 
 export async function versionsOf(name, signal) {

@@ -17,11 +17,12 @@ import { showKeyHelp } from "../parts/key_help.js";
 import { failure } from "../parts/notices.js";
 import { PredictionPanel } from "../parts/prediction_panel.js";
 import { ReferencePanel } from "../parts/reference_panel.js";
+import { removeButton } from "../parts/removal.js";
 import { RiskPanel } from "../parts/risk_panel.js";
 import { SummaryPanel } from "../parts/summary_panel.js";
 import { traceTools } from "../parts/trace_tools.js";
 import { jsonWhenReached } from "../service/http.js";
-import { remove } from "./records.js";
+import { removal } from "./records.js";
 
 const FIRST_SPAN_S = 10;
 
@@ -115,7 +116,7 @@ function header(record) {
       el("h1", { text: record.name }), el("p", { class: "hint", text: facts.join(" · ") }),
       record.notes.map((note) => el("p", { class: "notice small", text: note }))),
     recordFiles(record),
-    el("button", { type: "button", class: "quiet danger-text", text: "Remove", "aria-label": `Remove ${record.name}`, onclick: () => remove(record, removed) }),
+    removeButton(removal(record, removed)),
   );
 }
 

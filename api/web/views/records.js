@@ -1,67 +1,30 @@
 // All records: upload, list page by page, open, remove.
 
-import { announce } from "../parts/announce.js";
-import { confirmed } from "../parts/confirm.js";
 import { el, fill } from "../parts/dom.js";
 import { count, duration, moment, trimmed } from "../parts/format.js";
-import { failure } from "../parts/notices.js";
+import { cell, PagedTable } from "../parts/paged_table.js";
+import { removeButton } from "../parts/removal.js";
 import { UploadPanel } from "../parts/upload_panel.js";
-import { json, jsonWhenReached } from "../service/http.js";
-
-const PAGE = 25;
 
 export async function recordsView(main, _, signal) {
-  const uploads = new UploadPanel(signal);
-  const list = el("div", { class: "record-list" }, el("p", { class: "hint", text: "Loading …" }));
-  const heading = el("div", { class: "page-head" }, el("h1", { text: "Records" }));
-  fill(main, el("div", { class: "page" }, heading, uploads.element, list));
   document.title = "Records · Ectopy";
+  const uploads = new UploadPanel(signal);
+  const list = new PagedTable({
+    path: "v1/records", row, signal, label: "Records", older: "Older records", empty: nothingYet,
+    heads: ["Record", "Leads", "Length", "Rate", "Reference", "Stored", ""],
+  });
+  const heading = el("div", { class: "page-head" }, el("h1", { text: "Records" }));
+  fill(main, el("div", { class: "page" }, heading, uploads.element, list.element));
   uploads.addEventListener("stored", ({ detail }) => {
     if (detail.alone) location.hash = `#/records/${detail.record.id}`;
-    else showPages(list, signal);
+    else list.load();
   });
-  await showPages(list, signal);
+  await list.load();
 }
 
-async function showPages(list, signal) {
-  const body = el("tbody");
-  const more = el("div", { class: "more" });
-  const first = await page(null, signal);
-  if (!first.data.length) return fill(list, nothingYet());
-  fill(list, table(body), more);
-  return addPage(first, { body, more, list, signal });
-}
-
-function addPage(found, places) {
-  const { body, more, list, signal } = places;
-  body.append(...found.data.map((record) => row(record, () => showPages(list, signal))));
-  const next = async () => {
-    try {
-      addPage(await page(found.next_cursor, signal), places);
-    } catch (error) {
-      fill(more, failure(error, { retry: next }));
-    }
-  };
-  fill(more, found.next_cursor ? el("button", { type: "button", text: "Older records", onclick: next }) : null);
-}
-
-function page(cursor, signal) {
-  const query = new URLSearchParams({ limit: PAGE, ...(cursor ? { cursor } : {}) });
-  return jsonWhenReached(`v1/records?${query}`, { signal });
-}
-
-function table(body) {
-  const heads = ["Record", "Leads", "Length", "Rate", "Reference", "Stored", ""];
-  return el("div", { class: "card table-card" }, el("table", { class: "records" },
-    el("thead", {}, el("tr", {}, heads.map((text) =>
-      el("th", { scope: "col" }, text || el("span", { class: "visually-hidden", text: "Remove" }))))),
-    body));
-}
-
-function row(record, changed) {
+function row(record, again) {
   const leads = record.leads.map((lead) => lead.name);
   const shown = leads.length > 4 ? `${leads.slice(0, 3).join(", ")} + ${leads.length - 3}` : leads.join(", ");
-  const cell = (label, content, part = {}) => el("td", { "data-label": label, ...part }, content);
   return el(
     "tr",
     {},
@@ -72,26 +35,18 @@ function row(record, changed) {
     cell("Rate", `${trimmed(record.sampling_rate_hz, 2)} Hz`),
     cell("Reference", record.has_annotations ? "yes" : "–"),
     cell("Stored", moment(record.created_at)),
-    el("td", { class: "row-tools" }, el("button", { type: "button", class: "quiet danger-text", text: "Remove",
-      "aria-label": `Remove ${record.name}`, onclick: () => remove(record, changed) })),
+    el("td", { class: "row-tools" }, removeButton(removal(record, again))),
   );
 }
 
-/** Asks, then removes; the problem of a removal that failed is said where the record is. */
-export async function remove(record, changed) {
-  const sure = await confirmed({
-    title: `Remove ${record.name}?`,
+/** What the removal of a record asks and does. */
+export function removal(record, removed) {
+  return {
+    path: `v1/records/${record.id}`,
+    name: record.name,
     detail: `Its files (${count(record.n_samples)} samples a lead) and all its results are deleted. This cannot be undone.`,
-    action: "Remove",
-  });
-  if (!sure) return;
-  try {
-    await json(`v1/records/${record.id}`, { method: "DELETE" });
-    announce(`${record.name} was removed`);
-    await changed();
-  } catch (error) {
-    document.getElementById("main").prepend(failure(error));
-  }
+    removed,
+  };
 }
 
 function nothingYet() {
