@@ -1,0 +1,118 @@
+"""Attention within windows of a packed sentence: our kernel on the CPU, torch's own elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from services.ecg.record import IntArray
+from services.models.ecgbert.spec import HEADS
+
+_SEEDS = 2**31
+
+
+def window_bounds(lengths: IntArray, window: int, *, shifted: bool = False) -> IntArray:
+    """First token of each window and the end of the last, (n_windows + 1,) int64.
+
+    lengths: (n_chunks,) tokens of the chunks that lie packed one behind the other; no window spans
+    two. shifted: the first window of each chunk has half the length, so that what one layer parts
+    the next one joins.
+    """
+    first = window // 2 if shifted and window < int(lengths.max(initial=0)) else window
+    ends = np.cumsum(lengths)
+    starts = ends - lengths
+    parts = [
+        np.concatenate([[start], np.arange(start + first, end, window)])
+        for start, end in zip(starts, ends, strict=True)
+        if end > start
+    ]
+    return np.concatenate([*parts, ends[-1:]]).astype(np.int64)
+
+
+def attended(qkv: Tensor, bounds: IntArray, *, dropout: float) -> Tensor:
+    """Each token attends to those of its window. (96, n_tokens) -> (32, n_tokens) float32.
+
+    qkv: rows of q, then k, then v, each head's four together. dropout: share of the weights that
+    is left out, as torch's own attention does in training.
+    """
+    if qkv.device.type == "cpu" and kernel() is not None:
+        seed = int(torch.randint(_SEEDS, ())) if dropout > 0 else 0
+        out: Tensor = _KernelAttention.apply(qkv, bounds, dropout, seed)  # type: ignore[no-untyped-call]
+        return out
+    return torch_attended(qkv, bounds, dropout=dropout)
+
+
+def torch_attended(qkv: Tensor, bounds: IntArray, *, dropout: float) -> Tensor:
+    """The same by torch's own kernel, windows padded to the longest and masked."""
+    longest, n_windows = int(np.diff(bounds).max()), len(bounds) - 1
+    place = bounds[:-1, None] + np.arange(longest)
+    inside = place < bounds[1:, None]
+    at = torch.from_numpy(np.minimum(place, bounds[-1] - 1)).to(qkv.device)
+    split = qkv[:, at].view(3, HEADS, -1, n_windows, longest)
+    q, k, v = split.permute(0, 3, 1, 4, 2)  # (n_windows, heads, longest, width of a head)
+    mask = None
+    if not inside.all():
+        mask = torch.from_numpy(inside).to(qkv.device)[:, None, None]
+    found = torch.nn.functional.scaled_dot_product_attention(
+        q, k, v, attn_mask=mask, dropout_p=dropout
+    )
+    packed = found.permute(1, 3, 0, 2).flatten(0, 1)  # (32, n_windows, longest)
+    if mask is None:
+        return packed.flatten(1)
+    return packed.flatten(1)[:, torch.from_numpy(np.flatnonzero(inside)).to(qkv.device)]
+
+
+@cache
+def kernel() -> Any:
+    """The compiled kernel's module; None where Numba is not installed."""
+    try:
+        return importlib.import_module("services.models.ecgbert.guide.attention_kernel")
+    except ImportError:
+        return None
+
+
+class _KernelAttention(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, qkv: Tensor, bounds: IntArray, dropout: float, seed: int) -> Tensor:
+        values = qkv.detach().contiguous()
+        width = values.shape[0] // 3
+        out = torch.empty((width, values.shape[1]))
+        norm = torch.empty((HEADS, values.shape[1]))
+        draw = kernel().drawn(seed, dropout)
+        arrays = (values.numpy(), out.numpy(), norm.numpy(), bounds)
+        _for_each_head(lambda head: kernel().forward_head(*arrays, head, draw))
+        context.save_for_backward(values, out, norm)
+        context.bounds, context.draw = bounds, draw
+        return out
+
+    @staticmethod
+    def backward(context: Any, *upper: Tensor) -> tuple[Tensor, None, None, None]:
+        values, out, norm = context.saved_tensors
+        lower = torch.empty_like(values)
+        saved = (out.numpy(), norm.numpy())
+        gradients = (upper[0].contiguous().numpy(), lower.numpy())
+        arrays = (values.numpy(), saved, gradients, context.bounds)
+        _for_each_head(lambda head: kernel().backward_head(*arrays, head, context.draw))
+        return lower, None, None, None
+
+
+def _for_each_head(work: Callable[[int], None]) -> None:
+    """On as many threads as torch uses; the kernel holds no lock. Each head writes its own rows."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for head in range(HEADS):
+            work(head)
+    else:
+        list(_pool(threads).map(work, range(HEADS)))
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="attention")
