@@ -1,8 +1,14 @@
-"""Attention within windows of a packed sentence: our kernel on the CPU, torch's own elsewhere."""
+"""Attention within windows of packed sentences, and dropout: our kernels on the CPU, else torch's.
+
+torch's own threads meet after each of the hundreds of small operations of a step, and where other
+work shares the processors they wait for one another. So its operations are meant to run on one
+thread (`services.training.seeds.one_thread`), and the heads of a large attention on one each.
+"""
 
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -16,6 +22,9 @@ from services.ecg.record import IntArray
 from services.models.ecgbert.spec import HEADS
 
 _SEEDS = 2**31
+THREADS = min(HEADS, os.cpu_count() or 1)
+# scores of all heads; below this, handing work around costs more than it saves
+_WORTH_THREADS = 8_000_000
 
 
 def window_bounds(lengths: IntArray, window: int, *, shifted: bool = False) -> IntArray:
@@ -78,16 +87,27 @@ def kernel() -> Any:
         return None
 
 
+def dropped(values: Tensor, dropout: float) -> Tensor:
+    """Dropout of any shape, float32; torch's own draws twenty times as long on a CPU."""
+    if dropout <= 0:
+        return values
+    if values.device.type != "cpu" or values.dtype != torch.float32 or kernel() is None:
+        return torch.nn.functional.dropout(values, dropout)
+    seed = int(torch.randint(_SEEDS, ()))
+    out: Tensor = _KernelDropout.apply(values, dropout, seed)  # type: ignore[no-untyped-call]
+    return out
+
+
 class _KernelAttention(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, qkv: Tensor, bounds: IntArray, dropout: float, seed: int) -> Tensor:
-        values = qkv.detach().contiguous()
+        values = qkv.detach().float().contiguous()
         width = values.shape[0] // 3
         out = torch.empty((width, values.shape[1]))
         norm = torch.empty((HEADS, values.shape[1]))
         draw = kernel().drawn(seed, dropout)
         arrays = (values.numpy(), out.numpy(), norm.numpy(), bounds)
-        _for_each_head(lambda head: kernel().forward_head(*arrays, head, draw))
+        _for_each_head(lambda head: kernel().forward_head(*arrays, head, draw), bounds)
         context.save_for_backward(values, out, norm)
         context.bounds, context.draw = bounds, draw
         return out
@@ -95,24 +115,43 @@ class _KernelAttention(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *upper: Tensor) -> tuple[Tensor, None, None, None]:
         values, out, norm = context.saved_tensors
+        bounds, draw = context.bounds, context.draw
         lower = torch.empty_like(values)
         saved = (out.numpy(), norm.numpy())
         gradients = (upper[0].contiguous().numpy(), lower.numpy())
-        arrays = (values.numpy(), saved, gradients, context.bounds)
-        _for_each_head(lambda head: kernel().backward_head(*arrays, head, context.draw))
+        arrays = (values.numpy(), saved, gradients, bounds)
+        _for_each_head(lambda head: kernel().backward_head(*arrays, head, draw), bounds)
         return lower, None, None, None
 
 
-def _for_each_head(work: Callable[[int], None]) -> None:
-    """On as many threads as torch uses; the kernel holds no lock. Each head writes its own rows."""
-    threads = torch.get_num_threads()
-    if threads == 1:
+class _KernelDropout(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, dropout: float, seed: int) -> Tensor:
+        context.draw = kernel().drawn(seed, dropout)
+        return _KernelDropout._drawn(context, values)
+
+    @staticmethod
+    def backward(context: Any, *upper: Tensor) -> tuple[Tensor, None, None]:
+        return _KernelDropout._drawn(context, upper[0]), None, None
+
+    @staticmethod
+    def _drawn(context: Any, values: Tensor) -> Tensor:
+        flat = values.detach().contiguous()
+        out = torch.empty_like(flat)
+        kernel().dropped(flat.view(-1).numpy(), out.view(-1).numpy(), context.draw)
+        return out
+
+
+def _for_each_head(work: Callable[[int], None], bounds: IntArray) -> None:
+    """Heads side by side where it is worth it. Each writes rows of its own; no lock is held."""
+    n_scores = HEADS * int((np.diff(bounds) ** 2).sum())
+    if THREADS == 1 or n_scores < _WORTH_THREADS:
         for head in range(HEADS):
             work(head)
     else:
-        list(_pool(threads).map(work, range(HEADS)))
+        list(_pool().map(work, range(HEADS)))
 
 
 @cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="attention")
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="attention")

@@ -287,6 +287,15 @@ def backward_head(  # noqa: PLR0915 - as above
             lower[2 * width + at + 3, start + j] = dv3[j]
 
 
+@njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
+def dropped(values: Any, out: Any, draw: Any) -> None:
+    """Dropout of a flat array, (n,) float32 into (n,); its own gradient with the same draw."""
+    seed, threshold, gain = draw
+    key = _mixed(seed, np.int64(-1))  # no head's
+    for i in range(len(values)):
+        out[i] = values[i] * gain * _kept_first(_mixed(key, i), threshold)
+
+
 @njit(cache=True)
 def kept_weights(n_tokens: Any, head: Any, seed: Any, threshold: Any) -> Any:
     """(n_tokens, n_tokens) of 0 and 1: what a window that begins at token 0 keeps; for tests."""

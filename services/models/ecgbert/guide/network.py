@@ -18,7 +18,7 @@ from torch.nn import functional
 from services.ecg.record import IntArray
 from services.errors import MalformedInput
 from services.models.ecgbert import spec
-from services.models.ecgbert.guide.attention import attended, window_bounds
+from services.models.ecgbert.guide.attention import attended, dropped, window_bounds
 from services.models.ecgbert.guide.sentences import Granularity
 from services.models.ecgbert.reference.network import GuideNetwork
 from services.models.ecgbert.reference.spec import HEAD_WIDTHS
@@ -58,7 +58,15 @@ class GuideClassifier(GuideNetwork):
         inner, outer = HEAD_WIDTHS
         self.head = nn.Sequential(nn.Linear(inner, outer), nn.Linear(outer, config.n_outputs))
 
-    def forward(self, tokens: Tensor, signal: Tensor, lengths: Tensor) -> Tensor:
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        found: torch.device = self.token_embedding.weight.device
+        return found
+
+    def forward(  # type: ignore[override]  # packed, where the parent takes one length a batch
+        self, tokens: Tensor, signal: Tensor, lengths: Tensor
+    ) -> Tensor:
         """Logits (n_tokens, n_outputs). tokens: ids, signal: mV, both (n_tokens,) packed.
 
         lengths: (n_chunks,) tokens of each chunk, at most 3,600; on the CPU.
@@ -93,15 +101,15 @@ class GuideClassifier(GuideNetwork):
     def _through(self, layer: nn.Module, x: Tensor, bounds: IntArray) -> Tensor:
         """One post-norm block, as torch's nn.TransformerEncoderLayer computes it."""
         attention: Any = layer.self_attn
-        dropout = attention.dropout if self.training else 0.0
+        dropout = spec.DROPOUT if self.training else 0.0
         # the transposed product gives each number of a head a row, as the kernel reads them
         qkv = torch.addmm(attention.in_proj_bias[:, None], attention.in_proj_weight, x.T)
         mixed = attended(qkv, bounds, dropout=dropout)
         mixed = functional.linear(mixed.T, attention.out_proj.weight, attention.out_proj.bias)
         block: Any = layer
-        x = block.norm1(x + block.dropout1(mixed))
-        hidden = block.dropout(functional.relu(block.linear1(x)))
-        out: Tensor = block.norm2(x + block.dropout2(block.linear2(hidden)))
+        x = block.norm1(x + dropped(mixed, dropout))
+        hidden = dropped(functional.relu(block.linear1(x)), dropout)
+        out: Tensor = block.norm2(x + dropped(block.linear2(hidden), dropout))
         return out
 
 

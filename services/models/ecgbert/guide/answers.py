@@ -1,0 +1,88 @@
+"""From class logits of tokens to one answer a beat: over its waves, then over the leads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from services.models.ecgbert.guide.chunks import ChunkedSentences, in_groups
+from services.models.ecgbert.guide.losses import class_probabilities
+from services.models.ecgbert.guide.network import GuideClassifier
+from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences
+from services.training.progress import Progress
+
+
+def beat_probabilities(
+    network: GuideClassifier, record: RecordSentences, *, progress: Progress
+) -> NDArray[np.float32]:
+    """(n_beats, n_classes), each row summing to 1.
+
+    A beat's logits in a lead are the mean over its tokens (P, QRS and T; background has no say),
+    its logits the mean over the leads.
+    """
+    network.eval()
+    sums = torch.zeros((len(record.peaks), network.config.n_outputs))
+    n_leads = torch.zeros(len(record.peaks))
+    for lead, logits in zip(record.leads, lead_logits(network, record, progress), strict=True):
+        beat = torch.from_numpy(np.asarray(lead.beat, dtype=np.int64))
+        own = torch.nonzero(beat >= 0)[:, 0]
+        n_tokens = torch.bincount(beat[own], minlength=len(sums))
+        total = torch.zeros_like(sums).index_add(0, beat[own], logits[own])
+        sums += total / n_tokens.clamp(min=1)[:, None]
+        n_leads += n_tokens > 0
+    found = class_probabilities((sums / n_leads.clamp(min=1)[:, None]).double())
+    return np.asarray(found.float().numpy())
+
+
+def lead_logits(
+    network: GuideClassifier, record: RecordSentences, progress: Progress
+) -> list[Tensor]:
+    """Logits of each lead's tokens, (n_tokens, n_outputs) each, on the CPU."""
+    sentences = ChunkedSentences([record])
+    found: list[Tensor] = []
+    with torch.inference_mode():
+        for chunks in in_groups(len(sentences)):
+            progress.check_cancelled()
+            progress.advance(0.4 + 0.6 * chunks[0] / len(sentences), stage="labelling beats")
+            logits = network(
+                sentences.tokens(chunks).to(network.device),
+                sentences.signal(chunks).to(network.device),
+                sentences.lengths(chunks),
+            )
+            found.append(logits.float().cpu())
+    sizes = [len(lead) for lead in record.leads]
+    return list(torch.split(torch.cat(found), sizes)) if found else []
+
+
+def beat_labels(record: RecordSentences) -> NDArray[np.int64]:
+    """Each beat's class as its tokens carry it, (n_beats,); NO_LABEL where they carry none."""
+    label = np.full(len(record.peaks), NO_LABEL, dtype=np.int64)
+    for lead in record.leads:
+        beat = np.asarray(lead.beat)
+        taught = np.flatnonzero((beat >= 0) & (np.asarray(lead.label) != NO_LABEL))
+        label[beat[taught]] = lead.label[taught]
+    return label
+
+
+def beat_scores(
+    probabilities: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int64]]
+) -> dict[str, float]:
+    """Accuracy, and the mean F1 over the classes that occur: what a run is chosen by.
+
+    Of the beats that were found and are annotated; services.evaluation counts missed ones too.
+    """
+    answer = np.concatenate([p.argmax(axis=1) for p in probabilities])
+    label = np.concatenate(list(labels))
+    known = label != NO_LABEL
+    answer, label = answer[known], label[known]
+    if not len(label):
+        return {"accuracy": float("nan"), "macro_f1": float("nan")}
+    f1 = []
+    for which in np.unique(label):
+        right = np.count_nonzero((answer == which) & (label == which))
+        f1.append(2 * right / (np.count_nonzero(answer == which) + np.sum(label == which)))
+    return {"accuracy": float(np.mean(answer == label)), "macro_f1": float(np.mean(f1))}

@@ -1,0 +1,167 @@
+"""How the guide's network is fitted to sentences: the guide's numbers by default, on one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from services.errors import UnusableInput
+from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
+from services.models.ecgbert.guide.chunks import ChunkedSentences, WordChunks, frozen_chunks
+from services.models.ecgbert.guide.losses import token_loss
+from services.models.ecgbert.guide.network import (
+    EMBEDDING,
+    FrozenEmbedding,
+    GuideClassifier,
+    GuideConfig,
+    started_from,
+)
+from services.models.ecgbert.guide.sentences import RecordSentences
+from services.models.ecgbert.guide.spec import HYPERPARAMETERS, LABELS_OF
+from services.models.spec import chosen_hyperparameters
+from services.training.engine import Outcome, Training, trained
+from services.training.plan import EnginePlan, constant, warmup_cosine
+from services.training.progress import NoProgress, Progress
+from services.training.seeds import one_thread, seed_everything
+
+_RISING_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class GuideRecipe:
+    """The hyperparameters of services.models.ecgbert.guide.spec, typed; defaults are the guide's.
+
+    Build it with `recipe`, which fills in those defaults and refuses what is out of range.
+    """
+
+    classes: str
+    granularity: Any
+    attention_window: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    schedule: str
+    shuffle: bool
+    train_embedding: bool
+    loss: str
+    class_weights: str
+    clusters: str
+    precision: Any
+    patience: int
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return LABELS_OF[self.classes]
+
+    @property
+    def config(self) -> GuideConfig:
+        """The network that it trains."""
+        n_outputs = 1 if self.classes == "binary" else len(self.labels)
+        return GuideConfig(n_outputs, self.granularity, self.attention_window)
+
+
+def recipe(given: Mapping[str, Any]) -> GuideRecipe:
+    """The guide's numbers with the given ones instead. UnusableInput for what is out of range."""
+    return GuideRecipe(**chosen_hyperparameters(HYPERPARAMETERS, given))
+
+
+def new_network(
+    chosen: GuideRecipe, *, seed: int, base: Mapping[str, Tensor] | None, keep_head: bool = False
+) -> GuideClassifier:
+    """Drawn from the seed, then filled with the base's weights where there is one."""
+    seed_everything(seed)
+    network = GuideClassifier(chosen.config)
+    if base is not None:
+        started_from(network, base, head=keep_head)
+    return network
+
+
+def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, and where
+    network: GuideClassifier,
+    train: Sequence[RecordSentences],
+    validation: Sequence[RecordSentences],
+    chosen: GuideRecipe,
+    *,
+    seed: int,
+    workspace: Path,
+    device: str,
+    progress: Progress,
+) -> Outcome:
+    """Fits the network in place; afterwards it has the weights of the best epoch.
+
+    Best is the epoch whose beats of `validation` have the largest macro-F1; without such records
+    the one with the smallest loss. Called again with the same workspace it goes on where it was.
+    Raises UnusableInput where the records hold one class alone, and what the engine raises.
+    """
+    sentences = ChunkedSentences(train)
+    counts = sentences.class_counts(len(chosen.labels))
+    _require_classes(chosen, counts.tolist())
+    workspace.mkdir(parents=True, exist_ok=True)
+    module: nn.Module = network if chosen.train_embedding else FrozenEmbedding(network)
+    data: Any = WordChunks(sentences)
+    if not chosen.train_embedding:
+        data = frozen_chunks(network, sentences, workspace / "embedded.npy", progress=progress)
+    scored = bool(validation)
+    training = Training(
+        network=module,
+        data=data,
+        loss=token_loss(chosen.loss, chosen.class_weights, counts),
+        optimizer=lambda _: torch.optim.Adam(_learning(network, chosen), lr=chosen.learning_rate),
+        validate=_validation(network, validation),
+        schedule=warmup_cosine(_RISING_SHARE) if chosen.schedule == "cosine" else constant,
+        order=None if chosen.shuffle else lambda _: np.arange(len(sentences)),
+    )
+    plan = EnginePlan(
+        epochs=chosen.epochs,
+        batch=chosen.batch,
+        gradient_norm=None,
+        patience=chosen.patience or None,
+        monitor="macro_f1" if scored else "loss",
+        higher_is_better=scored,
+        precision=chosen.precision,
+        seed=seed,
+    )
+    with one_thread():
+        outcome = trained(training, plan, workspace=workspace, device=device, progress=progress)
+    network.eval()
+    return outcome
+
+
+def _learning(network: GuideClassifier, chosen: GuideRecipe) -> list[nn.Parameter]:
+    """The encoder and the head; the embedding too where the recipe says so."""
+    return [
+        parameter
+        for name, parameter in network.named_parameters()
+        if chosen.train_embedding or not name.startswith(EMBEDDING)
+    ]
+
+
+def _validation(
+    network: GuideClassifier, records: Sequence[RecordSentences]
+) -> Callable[[nn.Module], dict[str, float]]:
+    labels = [beat_labels(record) for record in records]
+
+    def scores(_: nn.Module) -> dict[str, float]:
+        if not records:
+            return {}
+        quiet = NoProgress()
+        found = [beat_probabilities(network, record, progress=quiet) for record in records]
+        return beat_scores(found, labels)
+
+    return scores
+
+
+def _require_classes(chosen: GuideRecipe, counts: list[int]) -> None:
+    present = [name for name, count in zip(chosen.labels, counts, strict=True) if count]
+    if len(present) < 2:
+        raise UnusableInput(
+            f"the training records hold beats of {', '.join(present) or 'no class'}; at least two "
+            f"of {', '.join(chosen.labels)} are needed"
+        )

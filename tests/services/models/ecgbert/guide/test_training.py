@@ -1,0 +1,154 @@
+"""Training on sentences: it learns, what is frozen stays, and a killed run ends as if never so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from services.errors import Cancelled, UnusableInput
+from services.models.ecgbert.guide import chunks
+from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
+from services.models.ecgbert.guide.network import EMBEDDING, GuideClassifier
+from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences
+from services.models.ecgbert.guide.training import new_network, recipe, trained_classifier
+from services.training.progress import NoProgress
+from tests.services.models.ecgbert.guide.made_sentences import QUICK, made_record
+
+QUIET = NoProgress()
+
+
+class CancelledOnce(NoProgress):
+    """Asks to stop at the so-manieth question."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def check_cancelled(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Cancelled("asked to")
+
+
+def fitted(
+    given: dict[str, Any], workspace: Path, progress: NoProgress = QUIET
+) -> tuple[GuideClassifier, list[dict[str, Any]]]:
+    chosen = recipe(given)
+    train = [made_record(f"t{i}", seed=i, granularity=chosen.granularity) for i in range(4)]
+    validation = [made_record("v", seed=9, granularity=chosen.granularity)]
+    network = new_network(chosen, seed=5, base=None)
+    outcome = trained_classifier(
+        network, train, validation, chosen,
+        seed=5, workspace=workspace, device="cpu", progress=progress,
+    )  # fmt: skip
+    return network, outcome.history
+
+
+def test_it_learns_what_the_beats_show(tmp_path: Path) -> None:
+    network, history = fitted({**QUICK, "epochs": 12}, tmp_path)
+    assert max(entry["metrics"]["macro_f1"] for entry in history) > 0.95
+    record = made_record("new", seed=77)
+    found = beat_probabilities(network, record, progress=QUIET)
+    assert found.shape == (60, 5)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    assert beat_scores([found], [beat_labels(record)])["accuracy"] > 0.9
+
+
+def test_one_token_a_sample_trains_by_the_same_code(tmp_path: Path) -> None:
+    given = {**QUICK, "granularity": "sample", "epochs": 1, "batch": 4}
+    network, history = fitted(given, tmp_path)
+    assert network.config.granularity == "sample"
+    assert len(history) == 1
+
+
+def test_by_default_the_embedding_stays_as_it_was_and_is_computed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    embedding_of = chunks.embedding_of
+
+    def counted(*arguments: Any) -> Any:
+        calls.append(1)
+        return embedding_of(*arguments)
+
+    monkeypatch.setattr(chunks, "embedding_of", counted)
+    given = {"attention_window": 32, "epochs": 3}
+    before = new_network(recipe(given), seed=5, base=None).state_dict()
+    network, _ = fitted(given, tmp_path)
+    assert len(calls) == 1  # four chunks together, three epochs
+    after = network.state_dict()
+    for name in before:
+        stays = name.startswith(EMBEDDING)
+        assert torch.equal(before[name], after[name]) == stays, name
+
+
+def test_an_embedding_too_large_for_the_disk_is_computed_when_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"attention_window": 32, "epochs": 1}
+    _, kept = fitted(given, tmp_path / "kept")
+    monkeypatch.setattr(chunks, "LARGEST_CACHE_BYTES", 1000)
+    _, computed = fitted(given, tmp_path / "computed")
+    assert not (tmp_path / "computed" / "embedded.npy").exists()
+    assert computed[0]["loss"] == pytest.approx(kept[0]["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, embedding: bool) -> None:
+    given = {**QUICK, "epochs": 3, "train_embedding": embedding}
+    whole, history = fitted(given, tmp_path / "whole")
+    with pytest.raises(Cancelled):
+        fitted(given, tmp_path / "stopped", CancelledOnce(after=7))
+    stopped, again = fitted(given, tmp_path / "stopped")
+    assert [entry["loss"] for entry in history] == [entry["loss"] for entry in again]
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, stopped.state_dict()[name]), name
+
+
+def test_binary_models_have_one_output_and_two_answers(tmp_path: Path) -> None:
+    chosen = recipe({"classes": "binary", "attention_window": 32, "epochs": 1})
+    made = made_record("a", seed=1)
+    lead = made.leads[0]
+    label = np.where(np.asarray(lead.label) == 2, 1, lead.label)
+    binary = RecordSentences(
+        "a", "a", "wave", ("II",), (type(lead)(**{**vars(lead), "label": label}),), made.peaks
+    )
+    network = new_network(chosen, seed=0, base=None)
+    trained_classifier(
+        network, [binary], [], chosen,
+        seed=0, workspace=tmp_path, device="cpu", progress=QUIET,
+    )  # fmt: skip
+    assert network.config.n_outputs == 1
+    assert beat_probabilities(network, binary, progress=QUIET).shape == (60, 2)
+
+
+def test_records_of_one_class_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    made = made_record("a", seed=1)
+    lead = made.leads[0]
+    normal = np.where(np.asarray(lead.label) == 2, NO_LABEL, lead.label)
+    alone = RecordSentences(
+        "a", "a", "wave", ("II",), (type(lead)(**{**vars(lead), "label": normal}),), made.peaks
+    )
+    chosen = recipe({})
+    with pytest.raises(UnusableInput, match=r"beats of N; at least two of N, S, V, F, Q"):
+        trained_classifier(
+            new_network(chosen, seed=0, base=None), [alone], [], chosen,
+            seed=0, workspace=tmp_path / "run", device="cpu", progress=QUIET,
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_hyperparameter_out_of_range_is_named() -> None:
+    with pytest.raises(UnusableInput, match="attention_window must be a whole number from 8"):
+        recipe({"attention_window": 4})
+
+
+def test_a_beat_without_tokens_gets_an_answer_all_the_same() -> None:
+    chosen = recipe({"attention_window": 32})
+    made = made_record("a", seed=1)
+    more = RecordSentences("a", "a", "wave", ("II",), made.leads, np.append(made.peaks, 99_999))
+    found = beat_probabilities(new_network(chosen, seed=0, base=None), more, progress=QUIET)
+    np.testing.assert_allclose(found[-1], 0.2, atol=1e-6)  # nothing speaks for any class
