@@ -12,12 +12,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from services.jobs.dispatch import celery_app
 from services.settings import Settings
 from worker.heartbeat import Heartbeat
+from worker.promotions import Promotions
 from worker.runtime import runtime
 from worker.tasks import imports, predictions
 from worker.upkeep import Upkeep
 from worker.warm_up import log, warm_up
 
-_beside: list[Heartbeat | Upkeep] = []
+_beside: list[Heartbeat | Upkeep | Promotions] = []
 
 
 def create() -> Celery:
@@ -44,7 +45,7 @@ def _start(sender: Any, **_: Any) -> None:
     # a message that is acknowledged over a connection that has just broken fails with this one
     # (kombu 5.7), which would end the worker: it is a lost connection like any other
     sender.connection_errors = (*sender.connection_errors, AttributeError)
-    _beside.extend([Heartbeat(runtime()), Upkeep(runtime())])
+    _beside.extend([Heartbeat(runtime()), Upkeep(runtime()), Promotions(runtime())])
     for thread in _beside:
         thread.start()
 

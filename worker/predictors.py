@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from concurrent.futures import Future
 
 from services.errors import Unavailable
 from services.models.families import FAMILIES
@@ -13,25 +14,48 @@ from services.storage.base import Store
 
 
 class LoadedPredictors:
-    """Safe for several threads; two that want the same version wait for one load."""
+    """Safe for several threads; two that want the same version wait for one load.
+
+    A version is loaded beside those that are there, and nobody waits who wants one of them. Work
+    that began with a version keeps it, also when it is dropped from here.
+    """
 
     def __init__(self, store: Store, *, device: str, capacity: int) -> None:
         self._store, self._device, self._capacity = store, device, capacity
-        self._loaded: OrderedDict[tuple[str, str], Predictor] = OrderedDict()
+        self._held: OrderedDict[tuple[str, str], Future[Predictor]] = OrderedDict()
         self._lock = threading.Lock()
 
     def predictor(self, *, family: str, location: str, sha256: str) -> Predictor:
         """The predictor of these weights."""
         key = location, sha256  # the same weights may have another card elsewhere
         with self._lock:
-            found = self._loaded.get(key)
-            if found is None:
-                if family not in FAMILIES:
-                    raise Unavailable(f"this worker does not know the model family {family}")
-                with version_folder(self._store, location, sha256) as folder:
-                    found = FAMILIES[family].load(folder, device=self._device)
-                self._loaded[key] = found
-            self._loaded.move_to_end(key)
-            while len(self._loaded) > self._capacity:
-                self._loaded.popitem(last=False)
-            return found
+            held = self._held.get(key)
+            loads = held is None
+            if held is None:
+                held = self._held[key] = Future()
+            self._held.move_to_end(key)
+        if loads:
+            self._load(key, family, held)
+        return held.result()
+
+    def _load(self, key: tuple[str, str], family: str, held: Future[Predictor]) -> None:
+        """Keeps the promise that others may wait for; what failed is tried again when asked."""
+        try:
+            held.set_result(self._loaded(key, family))
+        except BaseException as problem:  # noqa: BLE001 - raised to everyone who waits for it
+            with self._lock:
+                del self._held[key]
+            held.set_exception(problem)
+            return
+        with self._lock:
+            self._held.move_to_end(key)
+            there = [key for key, each in self._held.items() if each.done()]
+            for oldest in there[: max(len(there) - self._capacity, 0)]:
+                del self._held[oldest]
+
+    def _loaded(self, key: tuple[str, str], family: str) -> Predictor:
+        if family not in FAMILIES:
+            raise Unavailable(f"this worker does not know the model family {family}")
+        location, sha256 = key
+        with version_folder(self._store, location, sha256) as folder:
+            return FAMILIES[family].load(folder, device=self._device)

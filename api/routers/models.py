@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import StreamingResponse
 
 from api.answers import json_answer
 from api.dependencies import Administers, Reads, ReadSession, State
 from api.pagination import Paging, listing, split
-from api.schemas.models import ModelList, ModelOut, ModelVersionList, ModelVersionOut
+from api.schemas.models import (
+    ModelList,
+    ModelOut,
+    ModelVersionList,
+    ModelVersionOut,
+    PromotionList,
+    PromotionOut,
+)
 from api.schemas.problems import problems
 from services.registry import service as registry
 from services.registry.files import archive, version_files
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
+
+MAX_PROMOTIONS = 200
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
@@ -74,13 +83,40 @@ def download(name: str, number: Number, caller: Reads, state: State) -> Streamin
 @router.post(
     "/{name}/versions/{number}/promote",
     response_model=ModelOut,
-    responses=problems(404),
+    responses=problems(404, 409),
     summary="Make a version the one that answers when none is named",
 )
-def promote(name: str, number: Number, caller: Administers, state: State) -> Response:
+def promote(
+    name: str,
+    number: Number,
+    caller: Administers,
+    state: State,
+    force: Annotated[
+        bool, Query(description="also where its report is worse than what answers now")
+    ] = False,
+) -> Response:
+    """409 where the version's report found it worse, beyond chance, than the one that answers now.
+
+    Work that was asked before goes on with the version that it began with.
+    """
     with state.sessions.begin() as session:
-        body = ModelOut.of(registry.promote(session, caller.project_id, name, number))
+        view = registry.promote(
+            session, caller.project_id, name, number, force=force, key_id=caller.key_id
+        )
+        body = ModelOut.of(view)
     return json_answer(body.model_dump())
+
+
+@router.get(
+    "/{name}/promotions",
+    response_model=PromotionList,
+    responses=problems(404),
+    summary="Which version answered when, newest first",
+)
+def list_promotions(name: str, caller: Reads, session: ReadSession) -> Response:
+    rows = registry.promotions(session, caller.project_id, name, MAX_PROMOTIONS)
+    data = [PromotionOut.of(row).model_dump() for row in rows]
+    return json_answer(listing(data, last_id=None, more=False))
 
 
 @router.post(
@@ -91,5 +127,7 @@ def promote(name: str, number: Number, caller: Administers, state: State) -> Res
 )
 def rollback(name: str, caller: Administers, state: State) -> Response:
     with state.sessions.begin() as session:
-        body = ModelOut.of(registry.rollback(session, caller.project_id, name))
+        body = ModelOut.of(
+            registry.rollback(session, caller.project_id, name, key_id=caller.key_id)
+        )
     return json_answer(body.model_dump())

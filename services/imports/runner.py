@@ -16,8 +16,9 @@ from services.imports.service import ImportedModel
 from services.jobs.execution import JobProgress
 from services.jobs.lifecycle import JobClaim
 from services.models.interface import Importer
+from services.registry import service as registry
 from services.registry.files import put_version, stored_location
-from services.registry.service import WEIGHTS, sha256_of
+from services.registry.service import content_of
 from services.storage.base import Store
 
 Workspace = Callable[[], tempfile.TemporaryDirectory[str]]
@@ -58,8 +59,8 @@ class ImportRunner:
 
     def store(self, session: Session, claim: JobClaim, outcome: ImportedModel) -> None:
         row = _import(session, claim)
-        name, own = outcome.card["name"], row.project_id
-        version = service.known_version(session, own, name, outcome.sha256)
+        own = row.project_id
+        version = registry.known_version(session, own, outcome.card, outcome.content)
         version = version or service.register(session, own, outcome)
         row.model_name, row.model_version = version.name, version.version
 
@@ -76,6 +77,6 @@ def made_in_store(
 ) -> ImportedModel:
     """Reads the file, and keeps what it became in the store. What fails leaves nothing there."""
     card = importer(file, into=into, name=name)
-    made = ImportedModel(card, sha256_of(into / WEIGHTS), stored_location(import_id))
+    made = ImportedModel(card, content_of(into), stored_location(import_id))
     put_version(store, made.location, into)
     return made

@@ -21,6 +21,7 @@ from services.registry import service as registry
 from services.registry.files import PREFIX as MODELS
 from services.registry.files import discard_version, stored_location
 from services.registry.row import ModelVersionRow
+from services.registry.service import Content
 from services.storage.base import Store
 
 IMPORTABLE = ("afib-5y",)
@@ -36,7 +37,7 @@ class ImportedModel:
     """A model folder that is in the store, not yet in the registry."""
 
     card: dict[str, Any]
-    sha256: str
+    content: Content
     location: str
 
 
@@ -101,25 +102,17 @@ def get(session: Session, project_id: str, import_id: str) -> ModelImportRow:
     return row
 
 
-def known_version(
-    session: Session, project_id: str, name: str, sha256: str
-) -> ModelVersionRow | None:
-    """The project's version of this name with the same weights, if it imported them before."""
-    return models.version_with_weights(session, project_id, name, sha256)
-
-
 def register(session: Session, project_id: str, made: ImportedModel) -> ModelVersionRow:
     """The version of the registry; it answers at once where nothing else does and it may."""
     name, task = made.card["name"], made.card["task"]
     models.one_registration_at_a_time(session)
     _require_name(session, project_id, name, task)
-    version = registry.add_version(
+    version = registry.enter(
         session,
         project_id,
         card=made.card,
-        sha256=made.sha256,
+        content=made.content,
         location=made.location,
-        synthetic=bool(made.card.get("synthetic", False)),
     )
     registry.promote_first(session, version)
     return version

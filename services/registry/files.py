@@ -8,14 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.ecg.training_beats import TRAINING_BEATS
 from services.errors import NotFound, Unavailable
-from services.registry.service import CARD, STORED, WEIGHTS, folder_of, sha256_of
+from services.registry.service import (
+    OPTIONAL_FILES,
+    REQUIRED_FILES,
+    STORED,
+    VERSION_FILES,
+    WEIGHTS,
+    folder_of,
+    sha256_of,
+)
 from services.storage.base import Store
 
 PREFIX = "models/"
-REQUIRED = (WEIGHTS, CARD)
-OPTIONAL = ("clusters.npz", TRAINING_BEATS)
 COPY_BYTES = 1024 * 1024
 
 
@@ -26,8 +31,8 @@ def stored_location(version_id: str) -> str:
 
 def put_version(store: Store, location: str, folder: Path) -> None:
     """Stores a model folder's files; the card last, so that a prefix with a card is whole."""
-    for name in (*OPTIONAL, *REQUIRED):
-        if name in REQUIRED or (folder / name).is_file():
+    for name in VERSION_FILES:
+        if name in REQUIRED_FILES or (folder / name).is_file():
             store.put(f"{_prefix(location)}/{name}", folder / name)
 
 
@@ -44,7 +49,7 @@ def version_files(store: Store, location: str, sha256: str) -> dict[str, Path]:
         folder = folder_of(location, sha256)
         return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     try:
-        found = {name: store.local_path(f"{_prefix(location)}/{name}") for name in REQUIRED}
+        found = {name: store.local_path(f"{_prefix(location)}/{name}") for name in REQUIRED_FILES}
     except NotFound as problem:
         raise Unavailable(
             "the files of this model version are gone from the file store; import it again"
@@ -54,7 +59,7 @@ def version_files(store: Store, location: str, sha256: str) -> dict[str, Path]:
             f"the stored weights of this model version are damaged: their sha256 is not "
             f"{sha256[:12]}…; import it again"
         )
-    for name in OPTIONAL:
+    for name in OPTIONAL_FILES:
         try:
             found[name] = store.local_path(f"{_prefix(location)}/{name}")
         except NotFound:

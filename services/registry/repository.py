@@ -52,16 +52,41 @@ def promoted_versions(session: Session, project_id: str, task: str) -> list[Mode
     return sorted((v for v in versions if v is not None), key=lambda v: v.name)
 
 
-def version_with_weights(
+def versions_with_weights(
     session: Session, project_id: str, name: str, sha256: str
-) -> ModelVersionRow | None:
-    """Of the project's own model."""
+) -> list[ModelVersionRow]:
+    """Of the project's own model, newest first."""
     query = select(ModelVersionRow).where(
         ModelVersionRow.project_id == project_id,
         ModelVersionRow.name == name,
         ModelVersionRow.sha256 == sha256,
     )
-    return session.scalars(query.order_by(ModelVersionRow.version.desc())).first()
+    return list(session.scalars(query.order_by(ModelVersionRow.version.desc())))
+
+
+def all_answering(session: Session) -> list[ModelVersionRow]:
+    """Of every project, those promoted last first."""
+    query = select(ModelVersionRow).join(
+        AnsweringVersionRow,
+        and_(
+            AnsweringVersionRow.model_project_id == ModelVersionRow.project_id,
+            AnsweringVersionRow.name == ModelVersionRow.name,
+            AnsweringVersionRow.version == ModelVersionRow.version,
+        ),
+    )
+    return list(session.scalars(query.order_by(AnsweringVersionRow.promoted_at.desc())).unique())
+
+
+def promotions(
+    session: Session, project_id: str, model: ModelRow, limit: int
+) -> list[PromotionRow]:
+    """The project's own choices and what was shipped, newest first."""
+    query = select(PromotionRow).where(
+        PromotionRow.project_id.in_([project_id, SHARED_PROJECT]),
+        PromotionRow.model_project_id == model.project_id,
+        PromotionRow.name == model.name,
+    )
+    return list(session.scalars(query.order_by(PromotionRow.id.desc()).limit(limit)))
 
 
 def answering(session: Session, project_id: str, model: ModelRow) -> AnsweringVersionRow | None:

@@ -36,7 +36,13 @@ class ModelVersionRow(Base):
     )
     sha256: Mapped[str] = mapped_column(doc="of the weights file")
     synthetic: Mapped[bool] = mapped_column(default=False, doc="weights made by formula, no model")
+    content_sha256: Mapped[str | None] = mapped_column(
+        doc="of weights, card and what else belongs to it; None before this was kept"
+    )
     card: Mapped[dict[str, Any]]
+    report: Mapped[dict[str, Any] | None] = mapped_column(
+        deferred=True, doc="its evaluation beside others, where there was one"
+    )
     created_at: Mapped[datetime]
 
     __table_args__ = (ForeignKeyConstraint(["project_id", "name"], _MODEL),)
@@ -70,6 +76,8 @@ class PromotionRow(Base):
     version: Mapped[int]
     previous_version: Mapped[int | None]
     action: Mapped[str] = mapped_column(doc="promote, rollback, or ship: came with the code")
+    overruled: Mapped[str | None] = mapped_column(doc="what spoke against it, where it was forced")
+    key_id: Mapped[str | None] = mapped_column(doc="of the API key that asked for it, if any")
     created_at: Mapped[datetime]
 
     __table_args__ = (ForeignKeyConstraint(["model_project_id", "name"], _MODEL),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 
 from services import clock
 from services.access.caller import SHARED_PROJECT
+from services.ecg.training_beats import TRAINING_BEATS
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
+from services.evaluation.report_parts import worse_than
 from services.models.catalog import HOW_TO_GET, TASKS
 from services.registry import repository
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
@@ -28,6 +30,10 @@ SHIPPED = "shipped:"
 STORED = "store:"
 WEIGHTS = "weights.safetensors"
 CARD = "card.json"
+REQUIRED_FILES = (WEIGHTS, CARD)
+OPTIONAL_FILES = ("clusters.npz", TRAINING_BEATS)
+VERSION_FILES = (*OPTIONAL_FILES, *REQUIRED_FILES)
+_CONTENT_LETTERS = 16
 PROMOTE, ROLLBACK, SHIPPING = "promote", "rollback", "ship"
 _REFERENCE = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{0,99})(?:@(?P<version>[1-9][0-9]{0,8}))?"
@@ -41,6 +47,47 @@ class ModelView:
     row: ModelRow
     promoted_version: int | None
     versions: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """What is kept of a promotion: what spoke against it, and the key that asked for it."""
+
+    overruled: str | None = None
+    key_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a model folder holds, as hashes: of its weights, and of everything that it answers by.
+
+    sha256: of the sorted lines that `sha256sum` prints of weights, card, clusters and the like; two
+    versions with the same weights and another card are two versions. None: not known.
+    """
+
+    weights_sha256: str
+    sha256: str | None = None
+
+
+def content_of(folder: Path) -> Content:
+    """Of a model folder; files that are none of a version's do not count."""
+    digests = {n: sha256_of(folder / n) for n in VERSION_FILES if (folder / n).is_file()}
+    lines = sorted(f"{digest}  {name}\n" for name, digest in digests.items())
+    return Content(digests[WEIGHTS], hashlib.sha256("".join(lines).encode()).hexdigest())
+
+
+def known_version(
+    session: Session, project_id: str, card: Mapping[str, Any], content: Content
+) -> ModelVersionRow | None:
+    """The project's own version of the card's name with this very content, if it is there."""
+    for known in repository.versions_with_weights(
+        session, project_id, card["name"], content.weights_sha256
+    ):
+        if known.content_sha256 == content.sha256 or (
+            known.content_sha256 is None and known.card == card
+        ):
+            return known
+    return None
 
 
 def resolve(session: Session, project_id: str, task: str, reference: str | None) -> ModelVersionRow:
@@ -62,15 +109,44 @@ def register_shipped(session: Session) -> list[ModelVersionRow]:
     added = []
     for folder in shipped_folders():
         card = json.loads((folder / CARD).read_text())
-        digest = sha256_of(folder / WEIGHTS)
-        known = repository.version_with_weights(session, SHARED_PROJECT, card["name"], digest)
-        if known is None:
-            new = add_version(
-                session, SHARED_PROJECT, card=card, sha256=digest, location=SHIPPED + folder.name
+        content = content_of(folder)
+        if known_version(session, SHARED_PROJECT, card, content) is None:
+            new = enter(
+                session,
+                SHARED_PROJECT,
+                card=card,
+                content=content,
+                location=shipped_location(folder, content),
             )
             _point_at(session, SHARED_PROJECT, _model_of(session, new), new.version, SHIPPING)
             added.append(new)
     return added
+
+
+def enter(
+    session: Session,
+    project_id: str,
+    *,
+    card: dict[str, Any],
+    content: Content,
+    location: str,
+    report: dict[str, Any] | None = None,
+) -> ModelVersionRow:
+    """The next version of the project's model that the card names, with all that is known of it.
+
+    report: of `services.models.comparison`, by which a promotion is judged.
+    """
+    new = add_version(
+        session,
+        project_id,
+        card=card,
+        sha256=content.weights_sha256,
+        location=location,
+        synthetic=bool(card.get("synthetic", False)),
+    )
+    new.content_sha256, new.report = content.sha256, report
+    session.flush()
+    return new
 
 
 def add_version(
@@ -123,12 +199,49 @@ def require_own_name(session: Session, project_id: str, name: str, task: str) ->
         raise StateConflict(f"model {name} is for the task {existing.task}, not for {task}")
 
 
-def promote(session: Session, project_id: str, name: str, number: int) -> ModelView:
-    """Makes a version the one that answers in a project; one pointer moves in this transaction."""
+def promote(
+    session: Session,
+    project_id: str,
+    name: str,
+    number: int,
+    *,
+    force: bool = False,
+    key_id: str | None = None,
+) -> ModelView:
+    """Makes a version the one that answers in a project; one pointer moves in this transaction.
+
+    StateConflict where the version's report found it worse, beyond chance, than what answers now.
+    `force` promotes it all the same, and what spoke against it is kept with the promotion.
+    """
     model = _existing(repository.locked_model(session, project_id, name), name)
-    require_predicts(_version(session, model, number))
-    _point_at(session, project_id, model, number, PROMOTE)
+    chosen = _version(session, model, number)
+    require_predicts(chosen)
+    objection = _objection(session, project_id, model, chosen)
+    if objection is not None and not force:
+        raise StateConflict(f"{objection}; `force=true` promotes it all the same")
+    _point_at(
+        session, project_id, model, number, PROMOTE, Reason(overruled=objection, key_id=key_id)
+    )
     return _view(session, project_id, model)
+
+
+def _objection(
+    session: Session, project_id: str, model: ModelRow, chosen: ModelVersionRow
+) -> str | None:
+    """In what the version is worse than the one that answers for its name, or for its task."""
+    reference = f"{chosen.name}@{chosen.version}"
+    own = repository.answering(session, project_id, model)
+    of_task = repository.last_promoted(session, project_id, model.task)
+    for now in (own, of_task):
+        name = f"{now.name}@{now.version}" if now is not None else reference
+        worse = worse_than(chosen.report or {}, name) if name != reference else None
+        if worse is not None:
+            found = worse["difference"]
+            return (
+                f"{reference} is worse than {name} on the same test patients: {worse['figure']} "
+                f"differs by {found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+            )
+    return None
 
 
 def promote_first(session: Session, new: ModelVersionRow) -> bool:
@@ -157,7 +270,9 @@ def require_predicts(version: ModelVersionRow) -> None:
         )
 
 
-def rollback(session: Session, project_id: str, name: str) -> ModelView:
+def rollback(
+    session: Session, project_id: str, name: str, *, key_id: str | None = None
+) -> ModelView:
     """Back to the version that answered in the project before the present one was promoted."""
     model = _existing(repository.locked_model(session, project_id, name), name)
     now = repository.answering(session, project_id, model)
@@ -168,7 +283,7 @@ def rollback(session: Session, project_id: str, name: str) -> ModelView:
     )
     if last is None or last.previous_version is None:
         raise StateConflict(f"model {name} has no earlier promoted version to go back to")
-    _point_at(session, project_id, model, last.previous_version, ROLLBACK)
+    _point_at(session, project_id, model, last.previous_version, ROLLBACK, Reason(key_id=key_id))
     return _view(session, project_id, model)
 
 
@@ -207,6 +322,17 @@ def page(session: Session, project_id: str, *, after_name: str, limit: int) -> l
     return [_counted(session, project_id, model, count) for model, count in found]
 
 
+def promotions(session: Session, project_id: str, name: str, limit: int) -> list[PromotionRow]:
+    """The latest changes of which version of a model answers in the project, newest first."""
+    found = _existing(repository.model(session, project_id, name), name)
+    return repository.promotions(session, project_id, found, limit)
+
+
+def all_answering(session: Session) -> list[ModelVersionRow]:
+    """Every version that answers in some project: what a worker keeps at hand."""
+    return repository.all_answering(session)
+
+
 def shipped_folders() -> Iterator[Path]:
     """Model folders that are part of the installed code."""
     root = Path(str(files("services.models"))) / "shipped"
@@ -215,13 +341,23 @@ def shipped_folders() -> Iterator[Path]:
             yield folder
 
 
+def shipped_location(folder: Path, content: Content) -> str:
+    """Where a model that comes with the code is: its folder, and which content of it."""
+    return f"{SHIPPED}{folder.name}@{(content.sha256 or '')[:_CONTENT_LETTERS]}"
+
+
 def folder_of(location: str, sha256: str) -> Path:
     """The folder that a version's location names, if it holds the weights with this hash.
 
-    A later release may ship other weights in the same folder: those are another version.
+    A later release may ship other weights, or another card, in the same folder: those are another
+    version. A location from before this was told apart names the folder alone.
     """
+    name, _, content = location.removeprefix(SHIPPED).partition("@")
     for folder in shipped_folders():
-        if location == SHIPPED + folder.name and sha256_of(folder / WEIGHTS) == sha256:
+        if not location.startswith(SHIPPED) or folder.name != name:
+            continue
+        held = content_of(folder)
+        if held.weights_sha256 == sha256 and (held.sha256 or "").startswith(content):
             return folder
     raise Unavailable(
         f"the weights of this model version ({location}, sha256 {sha256[:12]}…) are not on this "
@@ -294,7 +430,15 @@ def _taken(name: str) -> StateConflict:
     )
 
 
-def _point_at(session: Session, project_id: str, model: ModelRow, number: int, action: str) -> None:
+def _point_at(
+    session: Session,
+    project_id: str,
+    model: ModelRow,
+    number: int,
+    action: str,
+    reason: Reason | None = None,
+) -> None:
+    reason = reason or Reason()
     answering = repository.answering(session, project_id, model)
     previous = answering.version if answering is not None else None
     if previous == number:  # again the same: what a rollback goes back to stays as it was
@@ -304,7 +448,13 @@ def _point_at(session: Session, project_id: str, model: ModelRow, number: int, a
     now = clock.now()
     session.add(
         PromotionRow(
-            **where, version=number, previous_version=previous, action=action, created_at=now
+            **where,
+            version=number,
+            previous_version=previous,
+            action=action,
+            overruled=reason.overruled,
+            key_id=reason.key_id,
+            created_at=now,
         )
     )
     session.merge(AnsweringVersionRow(**where, version=number, promoted_at=now))

@@ -63,7 +63,7 @@ def test_a_file_becomes_the_model_that_answers(
             "store:models/imp_"
         )
     assert stored(settings) == ["card.json", "weights.safetensors"]
-    with pytest.raises(StateConflict, match="same weights already"):
+    with pytest.raises(StateConflict, match="same weights and card already"):
         run("import", file)
     assert stored(settings) == ["card.json", "weights.safetensors"]
 

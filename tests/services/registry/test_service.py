@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from services.db.session import SessionFactory
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.registry import service as registry
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
+from services.registry.service import Content
 
 NAME = "shipped-model"
 OWN = DEFAULT_PROJECT
@@ -168,3 +170,95 @@ def test_a_reference_is_a_name_or_a_name_and_a_number(session: Session, referenc
 def test_there_are_two_tasks(session: Session) -> None:
     with pytest.raises(UnusableInput, match="afib-5y"):
         registry.resolve(session, OWN, "sleep", None)
+
+
+def test_another_card_or_other_clusters_with_the_same_weights_are_another_version(
+    session: Session, shipped: Path
+) -> None:
+    registry.register_shipped(session)
+    card = json.loads((shipped / "card.json").read_text())
+    (shipped / "card.json").write_text(json.dumps(card | {"limits": "one lead"}))
+    (second,) = registry.register_shipped(session)
+    (shipped / "clusters.npz").write_bytes(b"clusters")
+    (third,) = registry.register_shipped(session)
+    assert registry.register_shipped(session) == []
+    assert (second.version, third.version) == (2, 3)
+    assert second.sha256 == third.sha256
+    assert registry.folder_of(third.location, third.sha256) == shipped
+    with pytest.raises(Unavailable, match="another release"):
+        registry.folder_of(second.location, second.sha256)
+
+
+def test_a_version_from_before_content_was_kept_is_known_by_its_card(
+    session: Session, shipped: Path
+) -> None:
+    (version,) = registry.register_shipped(session)
+    version.content_sha256, version.location = None, f"shipped:{NAME}"
+    session.flush()
+    assert registry.register_shipped(session) == []
+    assert registry.folder_of(version.location, version.sha256) == shipped
+
+
+def report(against: str, verdict: str, figure: str = "macro_f1") -> dict[str, Any]:
+    difference = {"value": -0.1, "low": -0.15, "high": -0.05}
+    return {
+        "differences": [
+            {"against": against, "figure": figure, "difference": difference, "verdict": verdict}
+        ]
+    }
+
+
+def enter_reported(session: Session, found: dict[str, Any], name: str = "own") -> None:
+    card = {"name": name, "task": "beats", "family": "ecgbert"}
+    registry.enter(
+        session, OWN, card=card, content=Content("1" * 64), location="fake:", report=found
+    )
+
+
+def test_a_version_that_is_worse_beyond_chance_is_promoted_only_by_force(session: Session) -> None:
+    enter(session)
+    registry.promote(session, OWN, "own", 1)
+    enter_reported(session, report("own@1", "worse"))
+    with pytest.raises(StateConflict, match=r"own@2 is worse than own@1 .* macro_f1 .*-0\.100"):
+        registry.promote(session, OWN, "own", 2)
+    assert answers(session) == "own@1"
+    registry.promote(session, OWN, "own", 2, force=True, key_id="key_1")
+    assert answers(session) == "own@2"
+    forced, first = registry.promotions(session, OWN, "own", 10)
+    assert (forced.version, forced.previous_version, forced.key_id) == (2, 1, "key_1")
+    assert "own@2 is worse than own@1" in (forced.overruled or "")
+    assert first.overruled is None
+
+
+@pytest.mark.parametrize(
+    ("against", "verdict", "figure"),
+    [
+        ("own@1", "no different", "macro_f1"),
+        ("own@1", "better", "macro_f1"),
+        ("other@1", "worse", "macro_f1"),
+        ("own@1", "worse", "brier"),
+    ],
+)
+def test_what_does_not_speak_against_it_does_not_hinder_a_promotion(
+    session: Session, against: str, verdict: str, figure: str
+) -> None:
+    enter(session)
+    registry.promote(session, OWN, "own", 1)
+    enter_reported(session, report(against, verdict, figure))
+    assert registry.promote(session, OWN, "own", 2).promoted_version == 2
+
+
+def test_a_first_version_is_held_against_what_answers_for_its_task(session: Session) -> None:
+    enter(session)
+    registry.promote(session, OWN, "own", 1)
+    enter_reported(session, report("own@1", "worse"), name="ward")
+    with pytest.raises(StateConflict, match="ward@1 is worse than own@1"):
+        registry.promote(session, OWN, "ward", 1)
+
+
+def test_going_back_asks_no_report(session: Session) -> None:
+    enter_reported(session, report("own@2", "worse"))
+    registry.promote(session, OWN, "own", 1)
+    enter(session)
+    registry.promote(session, OWN, "own", 2)
+    assert registry.rollback(session, OWN, "own").promoted_version == 1
