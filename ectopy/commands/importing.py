@@ -40,7 +40,9 @@ def import_file(
         with sessions.begin() as session:
             known = registry.known_version(session, project_id, made.card, made.content)
             if known is not None:
-                raise StateConflict(f"{known.name}@{known.version} has the same weights and card already")
+                raise StateConflict(
+                    f"{known.name}@{known.version} has the same weights and card already"
+                )
             version = service.register(session, project_id, made)
             promoted = registry.model(session, project_id, version.name).promoted_version
             return _lines(version, answers=promoted == version.version)
