@@ -15,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True, help="ECGBERT from a folder of records, and its original's arithmetic."
 )
 app.command()(ecgbert_training.cluster)
+app.command()(ecgbert_training.pretrain)
 
 Checkpoint = Annotated[
     Path, typer.Option("--checkpoint", help="the public .pth file, or the folder it lies in")

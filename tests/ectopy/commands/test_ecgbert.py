@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import torch
 from typer.testing import CliRunner, Result
 
 from ectopy.cli import app
-from services.errors import NotPermitted, UnusableInput
+from services.errors import MalformedInput, NotPermitted, UnusableInput
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.reference.network import GuideNetwork
 from tests.services.models.ecgbert.public.made_files import write_cluster_folder
 from tests.services.models.ecgbert.stages.made_dataset import write_dataset
+from tests.services.models.ecgbert.tiny import tiny_clusters
 
 SAMPLE = Path(__file__).resolve().parents[3] / "examples" / "208_excerpt.hea"
 
@@ -76,3 +78,25 @@ def test_clusters_that_cannot_be_written_cost_no_work(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = called("cluster", tmp_path, "--out", tmp_path / "file" / "clusters.npz")
     assert isinstance(result.exception, NotPermitted)
+
+
+def test_a_base_is_pretrained_and_the_same_call_goes_on(tmp_path: Path) -> None:
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "base"
+    tiny_clusters().save(tmp_path / "clusters.npz")
+    options = ["--clusters", tmp_path / "clusters.npz", "--out", out, "--window", 64, "--jobs", 1]
+    for epochs in (1, 2):
+        result = called("pretrain", data, *options, "--epochs", epochs)
+        assert result.exit_code == 0, result.output
+        assert "a base from 4 records" in result.output
+        assert len(json.loads((out / "card.json").read_text())["history"]) == epochs
+
+
+def test_clusters_of_another_number_are_refused_before_any_work(tmp_path: Path) -> None:
+    wrong = tiny_clusters().centroids
+    arrays = dict(zip(("P", "QRS", "T", "BG"), (wrong[0][:5], *wrong[1:]), strict=True))
+    np.savez(tmp_path / "clusters.npz", **arrays)
+    result = called(
+        "pretrain", tmp_path, "--clusters", tmp_path / "clusters.npz", "--out", tmp_path / "out"
+    )
+    assert isinstance(result.exception, MalformedInput)
+    assert "P has the shape (5, 10), expected (12, 10)" in result.exception.detail

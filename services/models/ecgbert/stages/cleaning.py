@@ -31,12 +31,14 @@ class CleanRecord:
 
     signal: (n_leads, n_samples) mV at 360 Hz. sample_labels: (n_samples,) class.
     beats, beat_labels: (n_beats,) annotated samples at 360 Hz and their class.
+    annotations: all of them, at 360 Hz.
     """
 
     signal: NDArray[Any]
     sample_labels: NDArray[np.int8]
     beats: IntArray
     beat_labels: IntArray
+    annotations: Annotations
 
 
 def clean_record(source: SurveyedRecord, settings: StageSettings) -> CleanRecord:
@@ -47,15 +49,17 @@ def clean_record(source: SurveyedRecord, settings: StageSettings) -> CleanRecord
     assert record.annotations is not None  # noqa: S101 - the survey found them
     signal = cleaned(record.signal[list(source.rows)], sampling_rate_hz=record.sampling_rate_hz)
     n_samples = signal.shape[1]
-    reference = reference_beats(record.annotations)
-    beats = indices_at_rate(
-        reference.sample,
+    at = indices_at_rate(
+        record.annotations.sample,
         from_hz=record.sampling_rate_hz,
         to_hz=SAMPLING_RATE_HZ,
         n_samples=n_samples,
     )
-    labels = _labels(reference, record.annotations, binary=settings.binary)
-    return CleanRecord(signal, sample_labels(beats, labels, n_samples=n_samples), beats, labels)
+    annotations = Annotations(at, record.annotations.symbol)
+    reference = reference_beats(annotations)
+    labels = _labels(reference, annotations, binary=settings.binary)
+    by_sample = sample_labels(reference.sample, labels, n_samples=n_samples)
+    return CleanRecord(signal, by_sample, reference.sample, labels, annotations)
 
 
 def sample_labels(beats: IntArray, labels: IntArray, *, n_samples: int) -> NDArray[np.int8]:
@@ -84,4 +88,5 @@ def _reference(source: SurveyedRecord, settings: StageSettings) -> CleanRecord:
         sample_labels=of(record.annotations, np.arange(record.physical.shape[1])).astype(np.int8),
         beats=beats.sample,
         beat_labels=_labels(beats, record.annotations, binary=settings.binary),
+        annotations=record.annotations,
     )

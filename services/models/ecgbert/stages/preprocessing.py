@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.ecg.labels import AAMI_CLASSES
+from services.ecg.record import Annotations
 from services.ecg.resampling import resampled_length
 from services.errors import UnusableInput
 from services.models.ecgbert.reference.spec import SEGMENTATION_RATE_HZ
@@ -34,8 +35,8 @@ from services.models.ecgbert.stages.settings import (
     StageSettings,
     TaskFolder,
 )
-from services.models.ecgbert.stages.split import validation_patients
 from services.models.ecgbert.stages.survey import SurveyedRecord
+from services.training.splits import patient_split
 
 VERSION = 1  # of what this step computes; another one is made again
 INDEX = "index.json"
@@ -96,6 +97,12 @@ class Prepared:
         """Annotated beats: (n,) samples at 360 Hz, (n,) index into `classes` or NO_LABEL."""
         with np.load(self.file(record.part, "beats", ".npz"), allow_pickle=False) as stored:
             return stored[f"{record.place}_sample"], stored[f"{record.place}_label"]
+
+    def annotations(self, record: PreparedRecord) -> Annotations:
+        """Everything annotated, at 360 Hz."""
+        with np.load(self.file(record.part, "beats", ".npz"), allow_pickle=False) as stored:
+            symbols = tuple(stored[f"{record.place}_symbol"].tolist())
+            return Annotations(stored[f"{record.place}_mark"], symbols)
 
     def file(self, part: str, what: str, ending: str = ".npy") -> Path:
         """Where something of a part lies."""
@@ -160,7 +167,10 @@ def split(records: Sequence[SurveyedRecord], settings: StageSettings) -> Mapping
     for record in records:
         own = np.array(class_counts(record, settings), dtype=np.int64)
         counts[record.patient] = counts.get(record.patient, 0) + own
-    validating = set(validation_patients(counts, share=settings.test_size, seed=settings.seed))
+    divided = patient_split(
+        counts, validation_share=settings.test_size, test_share=0.0, seed=settings.seed
+    )
+    validating = set(divided.validation)
     return {r.name: VALIDATION if r.patient in validating else TRAIN for r in records}
 
 
@@ -268,19 +278,19 @@ def _fill(
                 prepared.file(part, what), mode="w+", dtype=dtype, shape=(size,)
             ).flush()
         arguments = [(prepared, record, sources[record.name], run.settings) for record in mine]
-        beats = each(_prepare, arguments, run, stage=f"preprocessing, {part}")
+        found = each(_prepare, arguments, run, stage=f"preprocessing, {part}")
         arrays = {
             f"{place}_{name}": values
-            for place, pair in enumerate(beats)
-            for name, values in zip(("sample", "label"), pair, strict=True)
+            for place, own in enumerate(found)
+            for name, values in own.items()
         }
         np.savez(prepared.file(part, "beats", ".npz"), allow_pickle=False, **arrays)
 
 
 def _prepare(
     prepared: Prepared, record: PreparedRecord, source: SurveyedRecord, settings: StageSettings
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Writes one record's signal and labels to their places; returns its beats."""
+) -> dict[str, NDArray[Any]]:
+    """Writes one record's signal and labels to their places; returns beats and annotations."""
     clean: CleanRecord = clean_record(source, settings)
     for what, at, values in (
         ("processed_signals", record.signal_at, clean.signal.reshape(-1)),
@@ -289,7 +299,12 @@ def _prepare(
         flat = np.load(prepared.file(record.part, what), mmap_mode="r+")
         flat[at : at + len(values)] = values
         flat.flush()
-    return clean.beats, clean.beat_labels
+    return {
+        "sample": clean.beats,
+        "label": clean.beat_labels,
+        "mark": clean.annotations.sample,
+        "symbol": np.array(clean.annotations.symbol, dtype=np.str_),
+    }
 
 
 def _write_pickles(prepared: Prepared) -> None:
