@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import DATABASE_IS_AWAY, refusal
+from api.sites import require_no_other_site
 from services.access import keys
 from services.access.caller import DEFAULT_PROJECT, LOCAL_CALLER, Caller
 from services.access.caller import Scope as KeyScope
@@ -22,7 +23,7 @@ from services.errors import EctopyError, NotAuthenticated, NotPermitted
 STATE_NAME = "caller"
 # what shows nothing of anybody's: the page and the document are the same in every installation
 OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/docs", "/openapi.json"})
-OPEN_FOLDERS = ("/web/", "/docs/assets/")
+OPEN_FOLDERS = ("/web/", "/docs/")
 # totals of the whole service, without a key for programs that watch over it on its own machine
 LOCAL_PATHS = frozenset({"/metrics", "/v1/system"})
 LOCAL_WATCHER = Caller(DEFAULT_PROJECT, frozenset({KeyScope.READ, KeyScope.ADMIN}))
@@ -57,9 +58,14 @@ class KnownCallers:
     """Puts the Caller into the request's state, or refuses the request."""
 
     def __init__(
-        self, app: ASGIApp, *, key_ring: KeyRing, allowed: tuple[IPNetwork, ...] = ()
+        self,
+        app: ASGIApp,
+        *,
+        key_ring: KeyRing,
+        allowed: tuple[IPNetwork, ...] = (),
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
-        self._app, self._key_ring, self._allowed = app, key_ring, allowed
+        self._app, self._key_ring, self._allowed, self._hosts = app, key_ring, allowed, hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -88,10 +94,12 @@ class KnownCallers:
             return await run_in_threadpool(self._key_ring.caller_of, _key_in(sent))
         if await run_in_threadpool(self._key_ring.are_configured):
             if scope["path"] in LOCAL_PATHS and may_call(address, ()):
+                require_no_other_site(scope, self._hosts)
                 return LOCAL_WATCHER
             raise NotAuthenticated(keys.MISSING)
         if not nearby:
             raise NotPermitted(NOT_LOCAL)
+        require_no_other_site(scope, self._hosts)
         return LOCAL_CALLER
 
 

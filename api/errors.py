@@ -34,6 +34,7 @@ _TITLES = {
     403: ("not-permitted", "Not permitted"),
     404: ("not-found", "Not found"),
     405: ("method-not-allowed", "Method not allowed"),
+    408: ("too-slow", "Too slow"),
     413: ("too-large", "Too large"),
 }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import structlog
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from api import docs_page, errors
-from api.callers import KeyRing, KnownCallers
-from api.middleware import BodyLimit, Measured
+from api.callers import KnownCallers
+from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
 from api.openapi import describe
 from api.routers import (
     datasets,
@@ -22,11 +24,18 @@ from api.routers import (
     predictions,
     records,
 )
-from api.state import state_for
-from services.access.clients import networks
+from api.sites import host_names
+from api.state import ApiState, state_for
+from services.access import keys
+from services.access.clients import is_loopback, networks
+from services.access.limits import CallerLimits
+from services.db.session import DATABASE_AWAY
+from services.errors import Unavailable
 from services.settings import Settings
 from services.telemetry import configure_logging
 from services.version import code_version
+
+log = structlog.get_logger()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -48,12 +57,23 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             imports.PATH: (settings.max_import_bytes, "ECTOPY_MAX_IMPORT_BYTES"),
             datasets.PATH: (settings.max_dataset_bytes, "ECTOPY_MAX_DATASET_BYTES"),
         },
+        silence_s=settings.body_silence_s,
+        duration_s=settings.body_duration_s,
+    )
+    app.add_middleware(
+        Limited,
+        limits=CallerLimits(
+            per_minute=settings.key_requests_per_minute, at_once=settings.key_requests_at_once
+        ),
+        at_once=settings.requests_at_once,
     )
     app.add_middleware(
         KnownCallers,
-        key_ring=KeyRing(state.sessions),
+        key_ring=state.key_ring,
         allowed=networks(settings.allowed_clients),
+        hosts=host_names(settings.allowed_hosts),
     )
+    app.add_middleware(SafeAnswers)
     app.add_middleware(Measured)
     errors.install(app)
     rooms = (records, predictions, predict, exports, datasets, models, imports, operations, page)
@@ -66,8 +86,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    state = app.state.ectopy
-    state.waiter.start()
-    yield
-    await state.waiter.stop()
-    state.engine.dispose()
+    state: ApiState = app.state.ectopy
+    try:
+        await run_in_threadpool(_require_keys_for_others, state)
+        state.waiter.start()
+        yield
+        await state.waiter.stop()
+    finally:
+        state.engine.dispose()
+
+
+def _require_keys_for_others(state: ApiState) -> None:
+    """Unavailable where other machines would reach a service that knows no keys."""
+    settings = state.settings
+    if is_loopback(settings.api_host) or settings.allowed_clients:
+        return
+    try:
+        configured = state.key_ring.are_configured()
+    except DATABASE_AWAY as error:  # each request is asked for its key all the same
+        log.warning("keys.unknown", reason=type(error).__name__)
+        return
+    if not configured:
+        raise Unavailable(keys.needed_to_listen(settings.api_host))

@@ -1,28 +1,79 @@
-"""What surrounds every request: how much may be sent, what is measured."""
+"""What surrounds every request: how much may be asked and sent, what is measured and added."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import problem_response
+from api.callers import STATE_NAME
+from api.errors import problem_response, refusal
 from services import telemetry
-from services.errors import TooLarge
+from services.access.caller import Caller
+from services.access.limits import CallerLimits
+from services.errors import RateLimited, TooLarge, Unavailable
 
 MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
+TOO_SLOW = "the request's body did not come in time (ECTOPY_BODY_SILENCE_S, ECTOPY_BODY_DURATION_S)"
+# What an answer says where the page's own headers do not: it is what it says it is, is no part of
+# another site's page, and, holding patients' data, is kept by no browser or proxy.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+NOT_KEPT = {"Cache-Control": "no-store"}
+
+
+class Limited:
+    """Holds a key to its limits, and the service to what it can do at once."""
+
+    def __init__(self, app: ASGIApp, *, limits: CallerLimits, at_once: int) -> None:
+        self._app, self._limits, self._at_once = app, limits, at_once
+        self._now = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        caller: Caller | None = scope.get("state", {}).get(STATE_NAME)
+        if scope["type"] != "http" or caller is None:
+            await self._app(scope, receive, send)
+            return
+        if self._now >= self._at_once:
+            busy = Unavailable(f"{self._now} requests are under way (ECTOPY_REQUESTS_AT_ONCE)")
+            await refusal(busy)(scope, receive, send)
+            return
+        self._now += 1
+        try:
+            with self._limits.taken(caller.key_id) if caller.key_id else nullcontext():
+                await self._app(scope, receive, send)
+        except RateLimited as problem:
+            await refusal(problem)(scope, receive, send)
+        finally:
+            self._now -= 1
 
 
 class BodyLimit:
-    """Refuses a body that says it is too large before it is sent, and one that turns out so."""
+    """Refuses a body that says it is too large before it is sent, one that turns out so, and one
+    that does not come on.
+    """
 
     def __init__(
-        self, app: ASGIApp, *, max_bytes: int, larger: Mapping[str, tuple[int, str]] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: int,
+        larger: Mapping[str, tuple[int, str]] | None = None,
+        silence_s: float = 30.0,
+        duration_s: float = 3600.0,
     ) -> None:
         """larger: paths whose multipart bodies have another limit, with the setting it is from."""
         self._app, self._max_bytes, self._larger = app, max_bytes, larger or {}
+        self._silence_s, self._duration_s = silence_s, duration_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -35,12 +86,20 @@ class BodyLimit:
             answer = problem_response(TooLarge(detail).problem(), headers={"Connection": "close"})
             await answer(scope, receive, send)
             return
-        received = 0
+        received, comes = 0, True
+        ends_at = time.monotonic() + self._duration_s
 
         async def counted() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, comes
+            if not comes:  # all is here: what is waited for is the client's going away
+                return await receive()
+            patience_s = min(self._silence_s, ends_at - time.monotonic())
+            try:
+                message = await asyncio.wait_for(receive(), patience_s)
+            except TimeoutError:
+                raise HTTPException(408, TOO_SLOW, headers={"Connection": "close"}) from None
             received += len(message.get("body", b""))
+            comes = message.get("more_body", False)
             if received > limit:
                 raise HTTPException(413, detail, headers={"Connection": "close"})
             return message
@@ -82,3 +141,25 @@ class Measured:
             method = scope["method"] if route != "unknown" else "any"
             telemetry.REQUESTS.labels(method, route, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+class SafeAnswers:
+    """Adds the headers that keep a browser from making more of an answer than it is."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        wanted = HEADERS | (NOT_KEPT if scope["path"].startswith("/v1/") else {})
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in wanted.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self._app(scope, receive, noted)

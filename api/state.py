@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from api.callers import KeyRing
 from api.waiting import JobWaiter
 from services.db.session import (
     SessionFactory,
@@ -28,13 +29,17 @@ class ApiState:
     dispatcher: Dispatcher
     waiter: JobWaiter
     reads: SessionFactory = field(init=False)
+    key_ring: KeyRing = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = single_statements(self.sessions)
+        self.key_ring = KeyRing(self.reads)
 
 
 def state_for(settings: Settings) -> ApiState:
-    engine = engine_for(settings.database, pool_size=20)
+    engine = engine_for(
+        settings.database, pool_size=20, statement_timeout_s=settings.statement_timeout_s
+    )
     return ApiState(
         settings=settings,
         engine=engine,

@@ -52,6 +52,30 @@ class Settings(BaseSettings):
         "", description="comma-separated networks (CIDR) that may call besides loopback"
     )
 
+    allowed_hosts: str = Field(
+        "",
+        description="comma-separated host names, beside localhost and addresses, under which a "
+        "browser may reach the service while no API keys are configured",
+    )
+    key_requests_per_minute: int = Field(
+        6000, ge=0, description="requests of one API key in a minute; 0: as many as it likes"
+    )
+    key_requests_at_once: int = Field(
+        200, ge=0, description="unfinished requests of one API key; 0: as many as it likes"
+    )
+    requests_at_once: int = Field(
+        1000, gt=0, description="unfinished requests of all callers; more are answered 503"
+    )
+    body_silence_s: float = Field(
+        30.0, gt=0, description="a request whose body does not come on for so long ends with 408"
+    )
+    body_duration_s: float = Field(
+        3600.0, gt=0, description="longest time that a request's body may take to arrive, seconds"
+    )
+    statement_timeout_s: float = Field(
+        60.0, gt=0, description="a statement of the API that the database works on longer is ended"
+    )
+
     max_upload_bytes: int = Field(1024 * MEBIBYTE, gt=0, description="largest request body")
     max_import_bytes: int = Field(
         4096 * MEBIBYTE, gt=0, description="largest request body that brings in a model"

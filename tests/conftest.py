@@ -64,6 +64,7 @@ def settings(servers: tuple[str, str], migrated_url: URL, tmp_path: Path) -> Ite
         lease_s=4.0,
         resend_after_s=2.0,
         log_level="WARNING",
+        allowed_hosts="testserver",
     )
     shutil.rmtree(tmp_path / "data", ignore_errors=True)
 

@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     401: "no API key, or one that is not good",
     403: "the key lacks the scope, or this client may not call",
     404: "unknown id",
+    408: "the body did not come in time",
     409: "conflict with the present state",
     413: "too large",
     415: "unknown format",
@@ -41,8 +42,9 @@ Responses = dict[int | str, dict[str, Any]]
 
 def problems(*statuses: int, beside: Responses | None = None) -> Responses:
     """`responses=` of an endpoint: the problems it can answer with, beside what else it answers."""
+    uploads = {408} if 413 in statuses else set()
     schema = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return (beside or {}) | {
         status: {"description": _DESCRIPTIONS[status], "content": schema}
-        for status in sorted({401, 403, 422, 429, 503, *statuses})
+        for status in sorted({401, 403, 422, 429, 503, *statuses, *uploads})
     }

@@ -11,8 +11,12 @@ from ectopy.serve import ports
 from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
+from ectopy.serve.postgres import Postgres
 from ectopy.serve.programs import Api, Worker, environment_of_programs, threads
 from ectopy.serve.session import Session
+from services.access import keys
+from services.access.clients import is_loopback
+from services.db.session import engine_for, session_factory
 from services.settings import Settings
 
 
@@ -39,9 +43,23 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
     session.say("bringing the database up to date")
     if added := bring_up(make_url(postgres.url)):
         session.say(f"registered {', '.join(added)}")
+    require_keys_for_others(settings, postgres)
     session.say("starting the API and the worker")
     session.start(Worker(folder, threads(settings), environment, reload))
     api = Api(folder, host, port, environment, reload)
     session.start(api)
     session.wait_until_ready(api.readiness)
     session.show(banner(session.supervisor.parts, folder=folder, url=api.url))
+
+
+def require_keys_for_others(settings: Settings, postgres: Postgres) -> None:
+    """CannotServe where other machines would reach a service that knows no keys."""
+    if is_loopback(settings.api_host) or settings.allowed_clients:
+        return
+    engine = engine_for(make_url(postgres.url))
+    try:
+        with session_factory(engine)() as session:
+            if not keys.are_configured(session):
+                raise CannotServe(keys.needed_to_listen(settings.api_host))
+    finally:
+        engine.dispose()

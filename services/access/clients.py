@@ -7,6 +7,16 @@ import ipaddress
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on this host hears its own machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def networks(text: str) -> tuple[IPNetwork, ...]:
     """Networks from `172.28.0.0/16, 10.1.2.3`; ValueError names a bad one."""
     parts = [part.strip() for part in text.split(",") if part.strip()]

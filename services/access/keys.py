@@ -34,6 +34,15 @@ MISSING = (
 )
 
 
+def needed_to_listen(host: str) -> str:
+    """Why a service without keys does not start on an address of more than its own machine."""
+    return (
+        f"no API keys are configured, so the service does not listen on {host}, where other "
+        "machines reach it. Make a key first (`ectopy keys create NAME`), listen on 127.0.0.1, or "
+        "name the networks that may call without one in ECTOPY_ALLOWED_CLIENTS"
+    )
+
+
 def create(
     session: Session,
     *,

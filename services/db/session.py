@@ -25,12 +25,17 @@ PING_AFTER_S = 10.0
 _USED_AT = "used_at"
 
 
-def engine_for(url: URL, *, pool_size: int = 10) -> Engine:
+def engine_for(
+    url: URL, *, pool_size: int = 10, statement_timeout_s: float | None = None
+) -> Engine:
     """An engine that looks at a connection before use, so that a restarted server is no error.
 
     A server that ended has closed its side, and that can be seen without asking it: a question
     each time (`pool_pre_ping`) was a fifth of every short transaction.
     """
+    options = (
+        f"-c statement_timeout={statement_timeout_s * 1000:.0f}" if statement_timeout_s else ""
+    )
     engine = create_engine(
         url,
         pool_size=pool_size,
@@ -40,6 +45,7 @@ def engine_for(url: URL, *, pool_size: int = 10) -> Engine:
             "connect_timeout": CONNECT_TIMEOUT_S,
             "tcp_user_timeout": 15_000,
             "application_name": "ectopy",
+            "options": options,
             **KEEPALIVES,
         },
     )
