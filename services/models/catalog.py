@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.models.deepecg.spec import FAMILY_SPEC as DEEPECG
 from services.models.deepecg.spec import HOW_TO_GET as DEEPECG_HOW_TO_GET
+from services.models.ecgbert.guide.spec import FAMILY_SPEC as ECGBERT_GUIDE
 from services.models.ecgbert.spec import FAMILY_SPEC as ECGBERT
 from services.models.spec import FamilySpec
 
@@ -11,6 +12,7 @@ TASKS = ("beats", "afib-5y")
 
 FAMILY_SPECS: dict[str, FamilySpec] = {
     ECGBERT.family: ECGBERT,
+    ECGBERT_GUIDE.family: ECGBERT_GUIDE,
     DEEPECG.family: DEEPECG,
 }
 

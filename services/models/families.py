@@ -5,10 +5,12 @@ from __future__ import annotations
 from services.models.deepecg.family import FAMILY as DEEPECG
 from services.models.deepecg.importing import import_public
 from services.models.ecgbert.family import FAMILY as ECGBERT
+from services.models.ecgbert.guide.family import FAMILY as ECGBERT_GUIDE
 from services.models.interface import FineTunable, Importer, ModelFamily
 
 FAMILIES: dict[str, ModelFamily] = {
     ECGBERT.spec.family: ECGBERT,
+    ECGBERT_GUIDE.spec.family: ECGBERT_GUIDE,
     DEEPECG.spec.family: DEEPECG,
 }
 
@@ -16,4 +18,7 @@ FAMILIES: dict[str, ModelFamily] = {
 IMPORTERS: dict[str, Importer] = {DEEPECG.spec.task: import_public}
 
 # family name -> the family, where it can be fine-tuned
-FINE_TUNABLE: dict[str, FineTunable] = {ECGBERT.spec.family: ECGBERT}
+FINE_TUNABLE: dict[str, FineTunable] = {
+    ECGBERT.spec.family: ECGBERT,
+    ECGBERT_GUIDE.spec.family: ECGBERT_GUIDE,
+}
