@@ -1,4 +1,4 @@
-"""Records on their way to sentences: read and cleaned once, kept on the disk, given their tokens."""
+"""Records on their way to sentences: read once, kept clean on the disk, given their tokens."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.ecg.labels import BINARY_CLASSES
+from services.ecg.labels import BINARY_CLASSES, aami_class_indices
 from services.ecg.record import Annotations, EcgRecord, FloatArray, IntArray
 from services.ecg.resampling import indices_at_rate
 from services.ecg.rpeaks import OWN_METHOD
 from services.ecg.segmentation import WAVE_NAMES, WaveIntervals
 from services.errors import UnusableInput
-from services.evaluation.beats import reference_beats
-from services.evaluation.matching import flutter_stretches, inside, matched_beats
+from services.evaluation.matching import flutter_stretches, inside
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.guide.mapped_arrays import mapped_arrays, write_arrays
 from services.models.ecgbert.guide.reading import (
@@ -30,6 +29,7 @@ from services.models.ecgbert.guide.sentences import (
     NO_LABEL,
     Granularity,
     RecordSentences,
+    labels_of_beats,
     lead_sentence,
     store_sentences,
     stored_sentences,
@@ -161,16 +161,12 @@ def prepared_sentences(
 
 def _beat_labels(annotations: Annotations, peaks: IntArray, rate_hz: float) -> IntArray:
     """AAMI class of each detected beat; flutter, where beats are a matter of taste, has none."""
-    reference = reference_beats(annotations)
-    in_flutter = inside(reference.sample, flutter_stretches(annotations))
-    match = matched_beats(reference.sample, peaks, sampling_rate_hz=rate_hz)
-    known = np.where(in_flutter, NO_LABEL, reference.label)
-    return np.asarray(np.append(known, NO_LABEL)[match.of_detected], dtype=np.int64)
+    classes = aami_class_indices(annotations.symbol)
+    classes[inside(annotations.sample, flutter_stretches(annotations))] = -1
+    return labels_of_beats(peaks, annotations, classes, sampling_rate_hz=rate_hz)
 
 
-def _fitted(
-    paths: Sequence[Path], kept: Path, plan: SentencePlan, progress: Progress
-) -> Clusters:
+def _fitted(paths: Sequence[Path], kept: Path, plan: SentencePlan, progress: Progress) -> Clusters:
     if kept.is_file():
         return Clusters.load(kept)
     most = -(-MOST_WAVES // len(paths))
@@ -200,7 +196,9 @@ def _store_clean(clean: CleanRecord, path: Path) -> None:
         "peaks": clean.peaks,
         "beat_label": clean.beat_label,
     }
-    arrays |= {f"waves_{each.name}": getattr(clean.waves, each.name) for each in fields(clean.waves)}
+    arrays |= {
+        f"waves_{each.name}": getattr(clean.waves, each.name) for each in fields(clean.waves)
+    }
     write_arrays(path, arrays)
 
 
@@ -214,6 +212,9 @@ def _stored_clean(path: Path) -> CleanRecord:
         peaks=np.asarray(arrays["peaks"]),
         beat_label=np.asarray(arrays["beat_label"]),
         waves=WaveIntervals(
-            **{each.name: np.asarray(arrays[f"waves_{each.name}"]) for each in fields(WaveIntervals)}
+            **{
+                each.name: np.asarray(arrays[f"waves_{each.name}"])
+                for each in fields(WaveIntervals)
+            }
         ),
     )

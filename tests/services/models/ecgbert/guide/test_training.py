@@ -152,3 +152,10 @@ def test_a_beat_without_tokens_gets_an_answer_all_the_same() -> None:
     more = RecordSentences("a", "a", "wave", ("II",), made.leads, np.append(made.peaks, 99_999))
     found = beat_probabilities(new_network(chosen, seed=0, base=None), more, progress=QUIET)
     np.testing.assert_allclose(found[-1], 0.2, atol=1e-6)  # nothing speaks for any class
+
+
+def test_a_record_without_beats_has_an_empty_answer() -> None:
+    chosen = recipe({"attention_window": 32})
+    silent = made_record("a", seed=1, n_beats=0)
+    found = beat_probabilities(new_network(chosen, seed=0, base=None), silent, progress=QUIET)
+    assert found.shape == (0, 5)
