@@ -8,8 +8,10 @@ import { askForKeys, keyButton } from "./parts/key_dialog.js";
 import { themeButton } from "./parts/theme.js";
 import { followDownloads } from "./service/downloads.js";
 import { datasetsView, datasetView } from "./views/datasets.js";
+import { fineTunesView, fineTuneView } from "./views/fine_tunes.js";
 import { modelsView, modelView } from "./views/models.js";
 import { newDatasetView } from "./views/new_dataset.js";
+import { newFineTuneView } from "./views/new_fine_tune.js";
 import { recordView } from "./views/record.js";
 import { recordsView } from "./views/records.js";
 
@@ -20,6 +22,9 @@ const VIEWS = [
   { at: /^#\/datasets$/, view: datasetsView, nav: "Datasets", href: "#/datasets" },
   { at: /^#\/datasets\/new$/, view: newDatasetView },
   { at: /^#\/datasets\/([\w-]+)$/, view: datasetView },
+  { at: /^#\/fine-tunes$/, view: fineTunesView },
+  { at: /^#\/fine-tunes\/new(?:\/([\w-]+))?$/, view: newFineTuneView },
+  { at: /^#\/fine-tunes\/([\w-]+)$/, view: fineTuneView },
   { at: /^#\/models$/, view: modelsView, nav: "Models", href: "#/models" },
   { at: /^#\/models\/([^/]+)\/(\d+)$/, view: modelView },
 ];
@@ -35,13 +40,13 @@ async function show() {
   const { signal } = leave;
   markNav(hash);
   const main = document.getElementById("main");
-  if (!found) return fill(main, failure({ title: "There is no such page", detail: hash }));
-  const parts = found.at.exec(hash).slice(1).map(decodeURIComponent);
+  if (!found) return fill(main, el("div", { class: "page" }, failure({ title: "There is no such page", detail: hash })));
+  const parts = found.at.exec(hash).slice(1).map((part) => (part === undefined ? part : decodeURIComponent(part)));
   try {
     await found.view(main, parts, signal);
   } catch (error) {
     if (signal.aborted) return undefined;
-    fill(main, failure(error, { retry: show }));
+    fill(main, el("div", { class: "page" }, failure(error, { retry: show })));
   }
   return undefined;
 }

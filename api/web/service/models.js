@@ -1,6 +1,6 @@
 // Which models there are for a task, and which version of them answers when none is named.
 
-import { jsonWhenReached } from "./http.js";
+import { json, jsonWhenReached } from "./http.js";
 import { everyItem } from "./pages.js";
 
 /** Every model, in the order of their names. */
@@ -12,10 +12,22 @@ export async function versionsOf(name, signal) {
   return (await jsonWhenReached(`v1/models/${encodeURIComponent(name)}/versions`, { signal })).data;
 }
 
-/** [{name, version, promoted, synthetic, card}] of a task that can predict, promoted ones first. */
-export async function versionsFor(task, signal) {
+/** [{name, version, family, promoted, synthetic, card}] of a task, promoted ones first; those that cannot
+ * predict, but be a base, only with `all`. */
+export async function versionsFor(task, signal, { all = false } = {}) {
   const models = (await allModels(signal)).filter((model) => model.task === task);
   const found = (await Promise.all(models.map(({ name }) => versionsOf(name, signal)))).flat();
-  const usable = found.filter(({ card }) => card?.predicts !== false);
+  const usable = found.filter(({ card }) => all || card?.predicts !== false);
   return usable.sort((a, b) => Number(b.promoted) - Number(a.promoted));
+}
+
+/** Makes a version the one that answers; 409 where its report is worse, unless it is forced. */
+export function promote(name, version, { force = false } = {}) {
+  const path = `v1/models/${encodeURIComponent(name)}/versions/${version}/promote`;
+  return json(path, { method: "POST", ...(force ? { body: { force: true } } : {}) });
+}
+
+/** Back to the version that answered before. */
+export function rollback(name) {
+  return json(`v1/models/${encodeURIComponent(name)}/rollback`, { method: "POST" });
 }
