@@ -21,10 +21,15 @@ export async function versionsFor(task, signal, { all = false } = {}) {
   return usable.sort((a, b) => Number(b.promoted) - Number(a.promoted));
 }
 
+/** [{version, previous_version, action, overruled, created_at}]: which version answered when, newest first. */
+export async function promotionsOf(name, signal) {
+  return (await jsonWhenReached(`v1/models/${encodeURIComponent(name)}/promotions`, { signal })).data;
+}
+
 /** Makes a version the one that answers; 409 where its report is worse, unless it is forced. */
 export function promote(name, version, { force = false } = {}) {
   const path = `v1/models/${encodeURIComponent(name)}/versions/${version}/promote`;
-  return json(path, { method: "POST", ...(force ? { body: { force: true } } : {}) });
+  return json(force ? `${path}?force=true` : path, { method: "POST" });
 }
 
 /** Back to the version that answered before. */

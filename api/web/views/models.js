@@ -3,9 +3,10 @@
 import { el, fill } from "../parts/dom.js";
 import { moment } from "../parts/format.js";
 import { described } from "../parts/model_card.js";
+import { failure } from "../parts/notices.js";
 import { promotionPanel } from "../parts/promotion.js";
 import { jsonWhenReached } from "../service/http.js";
-import { allModels, versionsOf } from "../service/models.js";
+import { allModels, promotionsOf, versionsOf } from "../service/models.js";
 
 export async function modelsView(main, _, signal) {
   document.title = "Models · Ectopy";
@@ -20,7 +21,24 @@ function modelSection({ name, task, promoted_version }, versions) {
   const said = promoted_version ? `version ${promoted_version} answers when no model is named` : "no version answers until one is promoted";
   return el("section", { class: "card padded", "aria-label": name },
     el("div", {}, el("h2", { text: name }), el("p", { class: "hint", text: `${task} · ${said}` })),
-    el("ul", { class: "versions plain" }, versions.map((one) => versionRow(one))));
+    el("ul", { class: "versions plain" }, versions.map((one) => versionRow(one))), promotions(name));
+}
+
+const ACTIONS = { promote: "promoted", rollback: "rolled back to", ship: "came with the service" };
+
+/** Which version answered when, loaded once it is looked at. */
+function promotions(name) {
+  const list = el("ol", { class: "run-log plain" });
+  const words = ({ version, action, overruled }) => `version ${version} ${ACTIONS[action] ?? action}${overruled ? `, although: ${overruled}` : ""}`;
+  const load = async () => {
+    try {
+      const found = await promotionsOf(name);
+      fill(list, found.length ? found.map((one) => el("li", {}, el("time", { datetime: one.created_at, text: moment(one.created_at) }), ` ${words(one)}`)) : el("li", { text: "No version has answered yet." }));
+    } catch (error) {
+      fill(list, el("li", {}, failure(error, { retry: load })));
+    }
+  };
+  return el("details", { ontoggle: (event) => event.target.open && load() }, el("summary", { text: "Which version answered when" }), list);
 }
 
 function versionRow({ name, version, promoted, synthetic, created_at, card }) {

@@ -296,6 +296,7 @@ def _validation(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[s
     matrix = matrix.reshape(n_classes, n_classes)
     f1 = 2 * matrix.diagonal() / np.maximum(matrix.sum(axis=0) + matrix.sum(axis=1), 1)
     there = np.unique(label)
+    names = AAMI_CLASSES if n_classes == len(AAMI_CLASSES) else BINARY_CLASSES
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_sum = np.log(np.exp(shifted).sum(axis=1))
     loss = float((log_sum - shifted[np.arange(len(label)), label]).mean())
@@ -303,6 +304,7 @@ def _validation(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[s
         "validation_loss": loss,
         "accuracy": float((answer == label).mean()),
         "macro_f1": float(f1[there].mean()),
+        **{f"f1_{names[n]}": float(f1[n]) for n in there.tolist()},
     }
 
 
