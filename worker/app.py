@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -17,6 +18,10 @@ from worker.runtime import runtime
 from worker.tasks import imports, predictions
 from worker.upkeep import Upkeep
 from worker.warm_up import log, warm_up
+
+# read when torch is loaded, which is later. Its threads would else spin while they wait for one
+# another, and where anything else wants the processors a network takes two to five times as long
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 _beside: list[Heartbeat | Upkeep | Promotions] = []
 

@@ -6,6 +6,7 @@ import numpy as np
 import structlog
 
 from services.access.caller import DEFAULT_PROJECT
+from services.ecg.leads import STANDARD_12
 from services.ecg.record import EcgRecord
 from services.errors import EctopyError
 from services.models.catalog import FAMILY_SPECS, TASKS
@@ -35,9 +36,10 @@ def warm_up(runtime: Runtime) -> None:
 
 
 def trial_record() -> EcgRecord:
-    """Sixty seconds of narrow bumps at 75 a minute on two leads: enough to pass every stage."""
+    """Sixty seconds of narrow bumps at 75 a minute on twelve leads: enough to pass every stage."""
     time_s = np.arange(int(60 * RATE_HZ)) / RATE_HZ
     bumps = np.exp(-(((time_s + 0.4) % 0.8 - 0.4) ** 2) / (2 * 0.015**2))
-    noise = np.random.default_rng(0).normal(0, 0.01, (2, len(time_s)))
-    signal = (np.stack([bumps, 0.6 * bumps]) + noise).astype(np.float32)
-    return EcgRecord(signal=signal, lead_names=("MLII", "V1"), sampling_rate_hz=RATE_HZ)
+    gains = np.linspace(1.0, 0.5, len(STANDARD_12))[:, None]
+    noise = np.random.default_rng(0).normal(0, 0.01, (len(STANDARD_12), len(time_s)))
+    signal = (gains * bumps + noise).astype(np.float32)
+    return EcgRecord(signal=signal, lead_names=STANDARD_12, sampling_rate_hz=RATE_HZ)

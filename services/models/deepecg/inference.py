@@ -1,12 +1,12 @@
 """EcgRecord -> one risk, from the logits of its windows.
 
 The record's logit is the mean of its windows' logits; threshold and calibration are the model
-version's. On a CPU each window is computed alone, so that its logit does not depend, to the bit, on
-what else is asked: batches gain 3 % there. On a GPU windows go in batches.
+version's.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from services.ecg.record import EcgRecord, FloatArray
 from services.errors import UnusableInput
+from services.models.cpu_lanes import cpu_lanes, lane_count
 from services.models.deepecg import spec
 from services.models.deepecg.card import RiskCard
 from services.models.deepecg.dense import pack_all
@@ -23,6 +24,7 @@ from services.models.deepecg.fused_network import FusedRiskNetwork
 from services.models.deepecg.network import RiskNetwork
 from services.models.deepecg.reference_pipeline import as_published
 from services.models.deepecg.windows import risk_windows
+from services.models.microbatches import MicroBatches
 from services.models.results import RiskResult
 from services.training.progress import Progress
 
@@ -33,29 +35,56 @@ SYNTHETIC_NOTE = (
 
 
 class WindowLogits:
-    """A network on its device. Holds no state between calls; several threads may call it."""
+    """A network on its device; any number of threads may call it.
 
-    def __init__(self, network: RiskNetwork, *, device: str) -> None:
+    On a CPU every window is computed alone, so that its logit does not depend, to the bit, on what
+    else is asked: batches gain 5 % there. A window that is alone has all processors, several have
+    one each. On a GPU the windows of all requests go in batches.
+    """
+
+    def __init__(self, network: RiskNetwork, *, device: str, most: int | None = None) -> None:
+        """most: windows of a batch; None chooses by the device."""
         self._device = torch.device(device)
         self._network = FusedRiskNetwork(network).to(self._device)
         on_cpu = self._device.type == "cpu"
         self.packed = on_cpu and pack_all(self._network)
-        self._batch = 1 if on_cpu else GPU_BATCH
+        self._batch = most or (1 if on_cpu else GPU_BATCH)
+        self.batches = MicroBatches(self._computed, most=self._batch)
+        self._lock, self._in_flight = threading.Lock(), 0
 
     def __call__(
         self, windows: FloatArray, *, progress: Progress | None = None
     ) -> NDArray[np.float64]:
         """(n, 12, samples) float32 -> (n,) logits."""
+        at_once = lane_count() if self._batch == 1 else self._batch
         logits = np.empty(len(windows), dtype=np.float64)
-        for first in range(0, len(windows), self._batch):
+        for first in range(0, len(windows), at_once):
             if progress is not None:
                 progress.check_cancelled()
                 progress.advance(0.2 + 0.8 * first / len(windows), stage="reading windows")
-            part = slice(first, first + self._batch)
-            with torch.inference_mode():
-                batch = torch.from_numpy(np.array(windows[part], np.float32)).to(self._device)
-                logits[part] = self._network(batch)[:, 0].double().cpu().numpy()
+            part = slice(first, first + at_once)
+            logits[part] = self._part(windows[part])
         return logits
+
+    def _part(self, windows: FloatArray) -> list[float]:
+        if self._batch > 1:
+            return self.batches(list(windows))
+        with self._lock:
+            alone = len(windows) == 1 and self._in_flight == 0
+            self._in_flight += 1
+        try:
+            if alone:
+                return self._computed([windows[0]])
+            return list(cpu_lanes().map(lambda window: self._computed([window])[0], windows))
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+
+    def _computed(self, windows: list[FloatArray]) -> list[float]:
+        with torch.inference_mode():
+            batch = torch.from_numpy(np.stack(windows).astype(np.float32, copy=False))
+            found: list[float] = self._network(batch.to(self._device))[:, 0].double().tolist()
+        return found
 
 
 class RiskPredictor:
@@ -73,13 +102,14 @@ class RiskPredictor:
         Raises UnusableInput as `risk_windows` does, or for an unknown option; Cancelled.
         """
         reference = _preparation(options) == "reference"
-        progress.advance(0.0, stage="preparing windows")
-        windows = risk_windows(record, window=self.card.window)
-        signal, notes = windows.signal, windows.notes
-        if reference:
-            signal = as_published(signal)
-            notes += ("published scaling and noise removal, over the windows of this record",)
-        logits = self.window_logits(signal, progress=progress)
+        with self.window_logits.batches.request():
+            progress.advance(0.0, stage="preparing windows")
+            windows = risk_windows(record, window=self.card.window)
+            signal, notes = windows.signal, windows.notes
+            if reference:
+                signal = as_published(signal)
+                notes += ("published scaling and noise removal, over the windows of this record",)
+            logits = self.window_logits(signal, progress=progress)
         progress.advance(1.0, stage="done")
         return self.result(logits, windows.start_s, notes)
 

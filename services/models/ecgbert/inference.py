@@ -8,10 +8,7 @@ training had not seen, goes through a softmax, and the most probable class is th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 
 from services.ecg.record import EcgRecord, IntArray
 from services.errors import UnusableInput
+from services.models.cpu_lanes import cpu_lanes
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.leads import ChosenLeads, poor_stretches, readable_leads
 from services.models.ecgbert.network import BeatNetwork
@@ -28,7 +26,6 @@ from services.models.ecgbert.spec import CHUNK_TOKENS, FAMILY_SPEC, WAVES_PER_BE
 from services.models.results import BeatResult
 from services.training.progress import Progress
 
-CPU_WORKERS = 2
 Chunk = tuple[list[int], NDArray[np.int64]]
 
 
@@ -107,7 +104,7 @@ def beat_logits(
         return len(beats)
 
     done = 0
-    in_turn = map if device != "cpu" else _pool().map
+    in_turn = map if device != "cpu" else cpu_lanes().map
     for count in in_turn(label, _chunks(inputs)):
         progress.check_cancelled()
         done += count
@@ -121,27 +118,6 @@ def _chunks(inputs: BeatInputs) -> list[Chunk]:
         size = max(1, CHUNK_TOKENS // (len(leads) * WAVES_PER_BEAT))
         chunks += [(leads, beats[at : at + size]) for at in range(0, len(beats), size)]
     return chunks
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """Two threads that each compute a chunk on one processor.
-
-    torch's own threads meet after every small operation, and where other work shares the
-    processors they wait for one another: that took five to ten times as long. The number of
-    threads is kept by torch for each thread apart, so the rest of the process keeps its own.
-    """
-    before = torch.get_num_threads()
-    pool = ThreadPoolExecutor(CPU_WORKERS, thread_name_prefix="beats")
-    all_started = threading.Barrier(CPU_WORKERS)
-
-    def start(_: int) -> None:
-        torch.set_num_threads(1)
-        all_started.wait()
-
-    list(pool.map(start, range(CPU_WORKERS)))
-    torch.set_num_threads(before)
-    return pool
 
 
 def _chunk_logits(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from services.ecg.record import EcgRecord
 from services.errors import Cancelled, MalformedInput, Unavailable, UnusableInput
 from services.models.deepecg.family import FAMILY
 from services.models.deepecg.importing import import_classifier, sha256_of
-from services.models.deepecg.inference import SYNTHETIC_NOTE, RiskPredictor
+from services.models.deepecg.inference import SYNTHETIC_NOTE, RiskPredictor, WindowLogits
 from services.models.results import RiskResult
 from services.training.progress import NoProgress
 from tests.services.models.deepecg.small import (
@@ -116,6 +117,33 @@ def test_the_same_bytes_give_the_same_answer_alone_and_among_others(folder: Path
     assert len(set(together.tolist())) == 12
     assert together.tolist() == shuffled.tolist() == alone
     assert load(folder).window_logits(windows).tolist() == alone
+
+
+def test_many_requests_at_once_each_get_the_answer_that_they_get_alone(folder: Path) -> None:
+    predictor = load(folder)
+    records = [
+        twelve_lead_record(seed=seed, duration_s=10.0 + 10 * (seed % 3)) for seed in range(24)
+    ]
+    alone = [predicted(predictor, record).window_risk.tolist() for record in records]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda record: predicted(predictor, record), records))
+    assert [result.window_risk.tolist() for result in together] == alone
+
+
+@pytest.mark.parametrize("most", [4, 64])
+def test_batch_mates_do_not_change_a_logit(folder: Path, most: int) -> None:
+    """As on a GPU, where windows of all requests share a batch."""
+    network = small_network()
+    network.load_state_dict(trained_tensors())
+    batched, single = (WindowLogits(network, device="cpu", most=n) for n in (most, 1))
+    windows = np.stack([twelve_lead_record(seed=seed).signal for seed in range(40)])
+    windows[7] *= 1000.0  # an extreme one among them
+    expected = single(windows)
+    with ThreadPoolExecutor(8) as pool:
+        found = np.concatenate(list(pool.map(lambda at: batched(windows[at : at + 1]), range(40))))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(batched(windows), expected, atol=1e-5)
+    assert max(batched.batches.sizes) == min(most, 40)
 
 
 def test_calibration_and_threshold_are_the_versions_own(folder: Path) -> None:
