@@ -34,7 +34,7 @@ def made_record(
     peaks = 200 + 300 * np.arange(n_beats)
     waves = wave_intervals(peaks, n_samples=300 * n_beats + 100, sampling_rate_hz=360.0)
     label = rng.choice([0, 2], n_beats)
-    beat_of_wave = np.where(waves.beat >= 0, label[waves.beat], 0)
+    beat_of_wave = np.append(label, 0)[waves.beat]  # background has the beat -1
     ids = np.array([3, 0, 35, 50])[waves.kind]
     ids = np.where(waves.kind == 1, QRS_IDS[beat_of_wave], ids)
     lead = 0.05 * rng.standard_normal(300 * n_beats + 100)
