@@ -39,7 +39,9 @@ def of_upload(
     """The import of these files; nothing is kept of what cannot become one."""
     project_id = idempotent.project_id
     with state.sessions() as session:  # before the files are copied
-        service.require_importable(session, project_id, task=task, name=name, file_count=len(parts))
+        service.require_importable(
+            session, project_id, task=task, name=name, file_names=_names(parts)
+        )
     with workspace(state.settings) as folder:
         incoming = [_received(part, Path(folder) / str(n)) for n, part in enumerate(parts)]
         body = [[(file.plain_name, file.sha256) for file in incoming], task, name]
@@ -89,6 +91,11 @@ def _version_answer(state: ApiState, row: ModelImportRow, headers: dict[str, str
     status = 201 if version.created_at >= row.created_at else 200
     headers = {**headers, "Location": f"/v1/models/{name}/versions/{number}"}
     return json_answer(body.model_dump(), status=status, headers=headers)
+
+
+def _names(parts: Sequence[UploadFile]) -> list[str]:
+    """As they will be kept under."""
+    return [IncomingFile(part.filename or "", Path(), "").plain_name for part in parts]
 
 
 def _received(part: UploadFile, path: Path) -> IncomingFile:

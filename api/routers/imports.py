@@ -40,7 +40,13 @@ router = APIRouter(tags=["models"])
     summary="Bring in a published checkpoint; nothing in it is executed",
 )
 async def import_model(
-    file: Annotated[list[UploadFile], File(description="wcr_afib_5y.pt, or base_ssl.pt")],
+    file: Annotated[
+        list[UploadFile],
+        File(
+            description="wcr_afib_5y.pt or base_ssl.pt; for beats the public ECGBERT checkpoint "
+            "(.pth) with its four _cluster.pkl files or their clusters.npz"
+        ),
+    ],
     _: Administers,
     state: State,
     idempotent: Idempotent,

@@ -17,22 +17,37 @@ from services.storage.factory import store_for, workspace
 
 
 def import_file(
-    settings: Settings, file: Path, *, name: str | None, task: str, project_id: str
+    settings: Settings,
+    file: Path,
+    *,
+    name: str | None,
+    task: str,
+    project_id: str,
+    clusters: Path | None = None,
 ) -> list[str]:
-    """Lines that say what the file became; nothing stays in the store of one that is refused."""
+    """Lines that say what the file became; nothing stays in the store of one that is refused.
+
+    clusters: what comes with a checkpoint of ECGBERT, a folder or an .npz file.
+    """
     from services.models.families import IMPORTERS
 
+    together = [file, *_cluster_files(clusters)]
     engine = engine_for(settings.database)
     sessions, store = session_factory(engine), store_for(settings)
     import_id = service.new_import_id()
     try:
         with sessions() as session:
-            service.require_importable(session, project_id, task=task, name=name, file_count=1)
+            names = [each.name for each in together]
+            service.require_importable(session, project_id, task=task, name=name, file_names=names)
         with workspace(settings) as folder:
+            incoming = Path(folder) / "incoming"
+            incoming.mkdir()
+            for each in together:
+                (incoming / each.name).symlink_to(each.resolve())
             made = made_in_store(
                 IMPORTERS[task],
                 store,
-                file,
+                incoming / file.name,
                 name=name,
                 into=Path(folder) / "model",
                 import_id=import_id,
@@ -51,6 +66,14 @@ def import_file(
         raise
     finally:
         engine.dispose()
+
+
+def _cluster_files(clusters: Path | None) -> list[Path]:
+    if clusters is None:
+        return []
+    if clusters.is_file():
+        return [clusters]
+    return sorted(clusters.glob("*.npz"))[:1] or sorted(clusters.glob("*_cluster.pkl"))
 
 
 def _lines(version: ModelVersionRow, *, answers: bool) -> list[str]:

@@ -40,16 +40,28 @@ def show(name: Annotated[str, typer.Argument(help="as `ectopy models list` print
 @app.command(name="import")
 def import_model(
     file: Annotated[
-        Path, typer.Argument(help="wcr_afib_5y.pt or base_ssl.pt", exists=True, dir_okay=False)
+        Path,
+        typer.Argument(
+            help="wcr_afib_5y.pt or base_ssl.pt; with --task beats ECGBERT's .pth file",
+            exists=True,
+            dir_okay=False,
+        ),
     ],
     name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
     task: Annotated[str, typer.Option(help="of the model")] = "afib-5y",
     project: Annotated[str, typer.Option(help="whose model it will be")] = DEFAULT_PROJECT,
+    clusters: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="ECGBERT's: folder of the four .pkl files, or an .npz"),
+    ] = None,
 ) -> None:
     """Bring a published checkpoint in; nothing in it is executed. Database and store as set."""
     from ectopy.commands.importing import import_file
 
-    for line in import_file(Settings(), file, name=name, task=task, project_id=project):
+    lines = import_file(
+        Settings(), file, name=name, task=task, project_id=project, clusters=clusters
+    )
+    for line in lines:
         typer.echo(line)
 
 

@@ -15,6 +15,7 @@ from services.imports.row import ModelImportRow
 from services.imports.service import ImportedModel
 from services.jobs.execution import JobProgress
 from services.jobs.lifecycle import JobClaim
+from services.models.catalog import IMPORT_FILES
 from services.models.interface import Importer
 from services.registry import service as registry
 from services.registry.files import put_version, stored_location
@@ -46,12 +47,14 @@ class ImportRunner:
             names = [file["name"] for file in row.files]
             incoming = Path(folder) / "incoming"
             incoming.mkdir()
-            (file,) = files.brought(self._store, row.id, names, incoming)
+            files.brought(self._store, row.id, names, incoming)
+            checkpoint = IMPORT_FILES[row.task].checkpoint(names)
+            assert checkpoint is not None  # noqa: S101 - held to it when it was created
             progress.advance(0.1, stage="reading")
             return made_in_store(
                 self._importers[row.task],
                 self._store,
-                file,
+                incoming / checkpoint,
                 name=row.name,
                 into=Path(folder) / "model",
                 import_id=row.id,

@@ -15,7 +15,7 @@ from services.imports import files, repository
 from services.imports.files import IncomingFile
 from services.imports.row import ModelImportRow
 from services.jobs import dispatch, lifecycle
-from services.models.catalog import TASKS
+from services.models.catalog import IMPORT_FILES, TASKS
 from services.registry import repository as models
 from services.registry import service as registry
 from services.registry.files import PREFIX as MODELS
@@ -24,12 +24,7 @@ from services.registry.row import ModelVersionRow
 from services.registry.service import Content
 from services.storage.base import Store
 
-IMPORTABLE = ("afib-5y",)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_NO_PREDICTOR = (
-    "the published ECGBERT checkpoint is pre-trained only: it has no output for beat labels, so it "
-    "cannot answer as a model; `ectopy ecgbert import-checkpoint` reads it as a start for training"
-)
 
 
 @dataclass(frozen=True)
@@ -46,17 +41,14 @@ def new_import_id() -> str:
 
 
 def require_importable(
-    session: Session, project_id: str, *, task: str, name: str | None, file_count: int
+    session: Session, project_id: str, *, task: str, name: str | None, file_names: Sequence[str]
 ) -> None:
     """Raises UnusableInput or StateConflict before any work is spent."""
     if task not in TASKS:
         raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
-    if task not in IMPORTABLE:
-        raise UnusableInput(_NO_PREDICTOR)
-    if file_count != 1:
-        raise UnusableInput(
-            f"{file_count} files were sent; one is expected: wcr_afib_5y.pt or base_ssl.pt"
-        )
+    if IMPORT_FILES[task].checkpoint(file_names) is None:
+        count = f"{len(file_names)} file{'s were' if len(file_names) != 1 else ' was'} sent"
+        raise UnusableInput(f"{count}; {IMPORT_FILES[task].expected}")
     if name is not None:
         _require_name(session, project_id, name, task)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from services.models.deepecg.family import FAMILY as DEEPECG
-from services.models.deepecg.importing import import_public
+from services.models.deepecg.importing import import_public as import_deepecg
 from services.models.ecgbert.family import FAMILY as ECGBERT
 from services.models.ecgbert.guide.family import FAMILY as ECGBERT_GUIDE
+from services.models.ecgbert.public.pretrained_folder import import_public as import_ecgbert
 from services.models.interface import FineTunable, Importer, ModelFamily
 
 FAMILIES: dict[str, ModelFamily] = {
@@ -15,7 +16,10 @@ FAMILIES: dict[str, ModelFamily] = {
 }
 
 # task -> what makes a model folder of a published file
-IMPORTERS: dict[str, Importer] = {DEEPECG.spec.task: import_public}
+IMPORTERS: dict[str, Importer] = {
+    DEEPECG.spec.task: import_deepecg,
+    ECGBERT_GUIDE.spec.task: import_ecgbert,
+}
 
 # family name -> the family, where it can be fine-tuned
 FINE_TUNABLE: dict[str, FineTunable] = {

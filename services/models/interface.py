@@ -29,6 +29,7 @@ class Importer(Protocol):
     def __call__(self, file: Path, *, into: Path, name: str | None) -> dict[str, Any]:
         """Writes weights.safetensors and card.json and returns the card.
 
+        file: the checkpoint; whatever was sent with it lies in the same folder, and nothing else.
         name: of the model; None for the file's usual one. A card with `predicts: false` is of
         weights that a fine-tune may start from and that answer nothing.
         """

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from ectopy.cli import app
@@ -16,11 +17,14 @@ from services.db.session import SessionFactory
 from services.errors import EctopyError, MalformedInput, StateConflict, Unavailable, UnusableInput
 from services.models import families
 from services.models.deepecg.importing import import_public
+from services.models.ecgbert.public.pretrained_folder import import_public as import_ecgbert
+from services.models.ecgbert.reference.network import GuideNetwork
 from services.registry import service as registry
 from services.settings import Settings
 from tests.conftest import forget_model
 from tests.services.models.deepecg.small import SMALL, classifier_tensors, saved, small_network
 from tests.services.models.deepecg.test_family import trained_tensors
+from tests.services.models.ecgbert.public.made_files import write_cluster_folder
 
 
 @pytest.fixture(autouse=True)
@@ -31,11 +35,11 @@ def small(
     for name, value in environment.items():
         if name.startswith("ECTOPY_") and value:
             monkeypatch.setenv(name, value)
-    importers = {"afib-5y": partial(import_public, config=SMALL)}
+    importers = {"afib-5y": partial(import_public, config=SMALL), "beats": import_ecgbert}
     monkeypatch.setattr(families, "IMPORTERS", importers)
     yield
     with sessions.begin() as session:
-        for name in ("deepecg-afib-5y", "ours"):
+        for name in ("deepecg-afib-5y", "ours", "ecgbert-public"):
             forget_model(session, name)
 
 
@@ -81,7 +85,7 @@ def test_what_is_refused_leaves_nothing(tmp_path: Path, settings: Settings) -> N
     (tmp_path / "x.pt").write_bytes(b"nothing")
     with pytest.raises(MalformedInput, match=r"x\.pt"):
         run("import", tmp_path / "x.pt")
-    with pytest.raises(UnusableInput, match="beat labels"):
+    with pytest.raises(UnusableInput, match="together with its clusters"):
         run("import", tmp_path / "x.pt", "--task", "beats")
     assert stored(settings) == []
 
@@ -127,3 +131,16 @@ def test_a_fetched_file_is_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(hub, "hf_hub_download", download)
     assert "imported deepecg-afib-5y@1" in run("fetch")
     assert asked == [{"repo_id": "heartwise/wcr_afib_5y", "filename": "wcr_afib_5y.pt"}]
+
+
+def test_the_public_ecgbert_comes_with_a_folder_of_clusters(
+    tmp_path: Path, settings: Settings
+) -> None:
+    torch.save(GuideNetwork().state_dict(), tmp_path / "public.pth")
+    write_cluster_folder(tmp_path / "clusters")
+    told = run(
+        "import", tmp_path / "public.pth", "--task", "beats", "--clusters", tmp_path / "clusters"
+    )
+    assert "imported ecgbert-public@1" in told
+    assert "gives no prediction: a fine-tune may start from it" in told
+    assert stored(settings) == ["card.json", "clusters.npz", "weights.safetensors"]

@@ -34,9 +34,9 @@ from services.models.ecgbert.guide.sentences import (
 )
 from services.models.ecgbert.pretraining.masking import MaskedChunks, MaskedWaveNetwork
 from services.models.ecgbert.public.cluster_files import CLUSTERS_NPZ
-from services.models.ecgbert.public.pretrained_folder import CARD, KIND, WEIGHTS
+from services.models.ecgbert.public.pretrained_folder import CARD, WEIGHTS, pretrained_card
 from services.models.ecgbert.reference import spec as reference
-from services.models.ecgbert.spec import CHUNK_TOKENS, FAMILY
+from services.models.ecgbert.spec import CHUNK_TOKENS
 from services.models.ecgbert.stages.finished import finish
 from services.models.ecgbert.stages.parallel import Workforce, each
 from services.models.ecgbert.stages.sentences import clusters_digest
@@ -50,6 +50,9 @@ VALIDATION_SHARE = 0.1  # of the patients, by whom the best epoch is chosen
 VERSION = 1
 _WORK = "work"  # what a run that goes on needs
 _CHUNKS_TOLD_BY = 4096  # of the masks that validation always hides
+
+
+NAME = "ecgbert-pretrained"  # of the model, where none is given
 
 
 @dataclass(frozen=True)
@@ -211,9 +214,7 @@ def _card(
     held_out: frozenset[str],
     outcome: Outcome,
 ) -> dict[str, Any]:
-    return {
-        "family": FAMILY,
-        "kind": KIND,
+    return pretrained_card(NAME) | {
         "granularity": recipe.granularity,
         "token_ids": "guide: waves 0-69, CLS 71, SEP 72, MASK 73, PAD 74; row 70 is free",
         "clusters": {"sha256": clusters_digest(clusters), "compared_with": clusters.points},
