@@ -49,6 +49,7 @@ QUERIES: dict[tuple[str, str], str] = {
     ("get", "/v1/records"): "?limit=20",
     ("get", "/v1/records/{record_id}/signal"): "?start_s=0&end_s=10&max_points=2000",
     ("get", "/v1/records/{record_id}/download"): "?format=wfdb",
+    ("get", "/v1/audit"): "?limit=20",
     ("get", "/v1/datasets"): "?task=beats&limit=20",
     ("get", "/v1/predictions"): "?status=succeeded&limit=20",
     ("get", "/v1/predictions/{prediction_id}/record"): "?format=edf",

@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import docs_page, errors
+from api.audited import Audited
 from api.callers import KnownCallers
 from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
 from api.openapi import describe
 from api.routers import (
+    audit,
     datasets,
     exports,
     imports,
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         silence_s=settings.body_silence_s,
         duration_s=settings.body_duration_s,
     )
+    app.add_middleware(Audited, sessions=state.reads, reads=settings.audit_reads)
     app.add_middleware(
         Limited,
         limits=CallerLimits(
@@ -76,7 +79,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(SafeAnswers)
     app.add_middleware(Measured)
     errors.install(app)
-    rooms = (records, predictions, predict, exports, datasets, models, imports, operations, page)
+    rooms = (
+        records,
+        predictions,
+        predict,
+        exports,
+        datasets,
+        models,
+        imports,
+        audit,
+        operations,
+        page,
+    )
     for room in rooms:
         app.include_router(room.router)
     docs_page.install(app)

@@ -76,6 +76,21 @@ class Settings(BaseSettings):
         60.0, gt=0, description="a statement of the API that the database works on longer is ended"
     )
 
+    keep_free_text: bool = Field(
+        False,
+        description="keep the free text of annotations, which may name a patient; else only "
+        "rhythm codes stay",
+    )
+    keep_records_days: float = Field(
+        0.0, ge=0, description="records older than so many days are removed; 0: kept for ever"
+    )
+    keep_results_days: float = Field(
+        0.0, ge=0, description="predictions that ended so many days ago are removed; 0: never"
+    )
+    audit_reads: bool = Field(
+        False, description="the audit trail also tells who read which resource"
+    )
+
     max_upload_bytes: int = Field(1024 * MEBIBYTE, gt=0, description="largest request body")
     max_import_bytes: int = Field(
         4096 * MEBIBYTE, gt=0, description="largest request body that brings in a model"

@@ -19,6 +19,7 @@ from api.main import create_app
 from ectopy.commands.migrate import bring_up
 from ectopy.serve.embedded import embedded_servers
 from services import tables
+from services.access.row import AuditRow
 from services.db.session import SessionFactory, engine_for, session_factory
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 from services.settings import Settings
@@ -166,11 +167,18 @@ def live_client(live: Live) -> Iterator[httpx.Client]:
 
 
 def _empty_database(url: URL) -> None:
-    emptied = [t for t in tables.metadata.sorted_tables if t.name not in REGISTRY_TABLES]
+    emptied = [
+        t
+        for t in tables.metadata.sorted_tables
+        if t.name not in {*REGISTRY_TABLES, AuditRow.__tablename__}
+    ]
     engine = create_engine(url)
     with engine.begin() as connection:
         for table in reversed(emptied):  # quicker than truncate, which makes new files each time
             connection.execute(table.delete())
+        # the trail can only be added to, except by who may turn its trigger off
+        connection.execute(text("set local session_replication_role = replica"))
+        connection.execute(AuditRow.__table__.delete())
     engine.dispose()
 
 

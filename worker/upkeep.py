@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from services import clock, ids
+from services import clock, ids, retention
 from services.access import idempotency
 from services.errors import EctopyError
 from services.imports import service as imports
@@ -94,6 +94,7 @@ class Upkeep(threading.Thread):
         for record_id in orphans:
             log.warning("upkeep.orphan_removed", record_id=record_id)
             records.discard_files(self._runtime.store, record_id)
+        retention.apply(self._runtime.sessions, self._runtime.store, settings)
         forget_old_workspaces(settings, older_than_s=ORPHAN_AGE_S)
         trimmed_cache(settings.data_dir / "cache", max_bytes=CACHE_BYTES)
 

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from ectopy.commands.database import reached_sessions
 from services import clock
-from services.access import keys
+from services.access import audit, keys
+from services.access.audit import Deed
 from services.access.caller import DEFAULT_PROJECT
 from services.access.row import ApiKeyRow
 from services.settings import Settings
@@ -45,6 +46,7 @@ def create(
             project_id=project,
             expires_at=expires_at,
         )
+        audit.note(session, _deed(row, "keys.create"))
         said = f"project {row.project_id}, {', '.join(row.scopes)}, {_until(row)}"
     typer.echo(f"{row.id} for {row.name}: {said}", err=True)
     typer.echo("shown this once, so keep it now; send it as `Authorization: Bearer …`", err=True)
@@ -72,11 +74,16 @@ def revoke(
     """End a key at once and for good."""
     with reached_sessions(_settings(data)) as sessions, sessions.begin() as session:
         row = keys.revoke(session, key)
+        audit.note(session, _deed(row, "keys.revoke"))
     typer.echo(f"revoked {row.id} ({row.name})")
 
 
 def _settings(data: Path | None) -> Settings:
     return Settings() if data is None else Settings(data_dir=data)
+
+
+def _deed(row: ApiKeyRow, action: str) -> Deed:
+    return Deed(row.project_id, action, row.id, client=audit.COMMAND_LINE)
 
 
 def _until(row: ApiKeyRow) -> str:

@@ -21,6 +21,7 @@ from services.ecg.readers.detect import read_record
 from services.ecg.record import Annotations, EcgRecord
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.records import files, repository
+from services.records.free_text import without_free_text
 from services.records.row import RecordRow
 from services.settings import Settings
 from services.storage.base import Store
@@ -72,6 +73,7 @@ def limits_of(settings: Settings) -> Limits:
         max_leads=settings.max_leads,
         min_duration_s=settings.min_record_s,
         max_unpacked_bytes=settings.max_upload_bytes,
+        keep_free_text=settings.keep_free_text,
     )
 
 
@@ -89,6 +91,8 @@ def add(
     record = read_record(
         upload.sources, limits=limits, workspace=upload.workspace, hints=upload.hints
     )
+    if not limits.keep_free_text:
+        record = without_free_text(record)
     log.info("record.read", record_id=record_id, elapsed_s=round(time.perf_counter() - started, 4))
     files.put_record(store, record_id, record, upload.workspace)
     row = _row(record_id, record, upload)

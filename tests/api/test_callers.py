@@ -179,7 +179,8 @@ def test_what_is_of_one_project_is_not_there_for_another(service: Service) -> No
         answer = service.ask(operation, theirs, known)
         if needed:
             assert_problem(answer, 404)
-        elif "json" in answer.headers.get("content-type", ""):
+        # who asked for ours finds that it did, in its own trail
+        elif operation.path != "/v1/audit" and "json" in answer.headers.get("content-type", ""):
             assert not [one for one in known.values() if one in answer.text], operation.name
 
 

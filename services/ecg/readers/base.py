@@ -69,12 +69,14 @@ class Limits:
 
     max_values: samples times leads, after every lead is brought to the same rate.
     max_unpacked_bytes: of all files of an archive together.
+    keep_free_text: whether notes of annotations that are no codes are kept.
     """
 
     max_values: int = 500_000_000
     max_leads: int = 64
     min_duration_s: float = 1.0
     max_unpacked_bytes: int = 2 * 1024**3
+    keep_free_text: bool = False
 
 
 @dataclass(frozen=True)
