@@ -54,10 +54,12 @@ def train_default(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train the default beat model again from the DS1 records of a folder; reads nothing else."""
+    from ectopy.training_beats import remember_training
     from services.models.ecgbert.default_model import train_default as train
 
     with progress_bar() as progress:
         train(mitdb, out, seed=seed, progress=progress)
+        remember_training(mitdb, out, progress=progress)
     typer.echo(f"written: {out}")
 
 

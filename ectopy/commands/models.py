@@ -65,6 +65,20 @@ def import_model(
         typer.echo(line)
 
 
+@app.command(name="training-beats")
+def training_beats(
+    name: Annotated[str, typer.Argument(help="of a shipped model, or a model's folder")],
+    records: Annotated[Path, typer.Option(help="folder of the records that its card names")],
+) -> None:
+    """Write the beat times of a model's training records, by which datasets find copies of them."""
+    from ectopy.commands.bars import progress_bar
+    from ectopy.training_beats import remember_training
+
+    with progress_bar() as progress:
+        written = remember_training(records, model_folder(name), progress=progress)
+    typer.echo(f"written: {written}")
+
+
 @app.command()
 def fetch(
     repository: Annotated[str, typer.Option(help="on the Hugging Face hub")] = HUB_REPOSITORY,

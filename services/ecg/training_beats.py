@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,10 +35,10 @@ def read_training_beats(path: Path) -> dict[str, Seconds]:
     if path.stat().st_size > MAX_BYTES:
         raise MalformedInput(f"{TRAINING_BEATS} is larger than {MAX_BYTES:,} bytes")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, n_beats = arrays["names"].tolist(), arrays["n_beats"].astype(np.int64)
             interval_ms = arrays["interval_ms"].astype(np.float64)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise MalformedInput(f"{TRAINING_BEATS} is not readable") from error
     if len(names) != len(n_beats) or (n_beats < 0).any() or n_beats.sum() != len(interval_ms):
         raise MalformedInput(f"{TRAINING_BEATS} does not fit together")

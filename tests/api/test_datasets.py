@@ -13,6 +13,7 @@ from services.datasets.row import DatasetMemberRow
 from services.db.session import SessionFactory
 from services.settings import Settings
 from tests import corpus
+from tests.conftest import EXAMPLES, SHARED
 from tests.factories import assert_problem, counts, kept_files, upload
 from tests.labelled import TWELVE, archive, atr, beats_record, rhythm, twelve_leads, wfdb
 
@@ -302,3 +303,35 @@ def test_the_same_waveform_with_both_labels_is_told(api: TestClient) -> None:
     )
     assert kinds(dataset)["labels_disagree"] == ["one", "two"]
     assert dataset["patients"] == 1
+
+
+def test_a_record_that_a_promoted_model_was_trained_on_is_told(api: TestClient) -> None:
+    """The shipped model's own training records, known again by their rhythm."""
+    mitdb = SHARED / "data" / "mitdb"
+    if not mitdb.is_dir():
+        pytest.skip("needs MIT-BIH records in ../shared/data/mitdb")
+    names = ("201", "202", "100")
+    files = {
+        f"{as_name}.{kind}": (mitdb / f"{name}.{kind}").read_bytes()
+        for name, as_name in zip(names, names, strict=True)
+        for kind in ("hea", "dat", "atr")
+    }
+    dataset = made(api, archive(files))
+    found = kinds(dataset)
+    assert found["records_known_to_be_of_one_patient"] == ["201", "202"]
+    assert found["trained_on"] == ["201"]
+    assert (dataset["records"], dataset["patients"]) == (3, 2)
+    (compared,) = dataset["audit"]["compared_with"]
+    assert compared["model"] == "ecgbert-beats"
+    assert compared["how"] == "by the rhythm of its training records"
+
+
+def test_a_part_of_a_training_record_is_known_whatever_it_is_called(api: TestClient) -> None:
+    example = {
+        "mine.hea": (EXAMPLES / "208_excerpt.hea").read_bytes().replace(b"208_excerpt", b"mine"),
+        "mine.dat": (EXAMPLES / "208_excerpt.dat").read_bytes(),
+        "mine.atr": atr(np.arange(100, 100_000, 300)),
+    }
+    dataset = made(api, archive(example))
+    assert kinds(dataset)["trained_on"] == ["mine"]
+    assert "training record 208" in dataset["audit"]["findings"][-1]["detail"]
