@@ -16,6 +16,7 @@ from api.schemas.predictions import prediction_json
 from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource
+from services.datasets import service as datasets
 from services.errors import StateConflict
 from services.jobs.states import ENDED
 from services.predictions import service as predictions
@@ -43,16 +44,20 @@ def of_stored_record(
 def of_stored_records(
     state: ApiState,
     request: PredictionRequest,
-    record_ids: list[str],
+    wanted: list[str] | str,
     idempotent: IdempotentRequest,
 ) -> PredictionRow:
-    """One prediction job over many records that are here."""
+    """One prediction job over many records that are here: those of these ids, or of a dataset."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
+        if isinstance(wanted, str):
+            record_ids = datasets.record_ids(session, wanted, project_id=request.project_id)
+        else:
+            record_ids = wanted
         found = records.get_all(session, request.project_id, record_ids)
         return predictions.create_batch(session, request, found, prediction_id=prediction_id)
 
-    body = [record_ids, request.task, request.model, request.options]
+    body = [wanted, request.task, request.model, request.options]
     with state.sessions.begin() as session:
         row, made = _made_once(session, idempotent.with_body(body), make)
     return _sent(state, row) if made else row

@@ -70,8 +70,9 @@ async def create_batch(
     body: BatchIn, caller: Predicts, state: State, idempotent: Idempotent, wait_s: WaitS
 ) -> Response:
     """Results as they come through its events, all of them from `…/results`."""
+    wanted = body.record_ids or body.dataset_id or []
     row = await run_in_threadpool(
-        of_stored_records, state, body.request(caller.project_id), body.record_ids, idempotent
+        of_stored_records, state, body.request(caller.project_id), wanted, idempotent
     )
     return await answer(state, row, wait_s)
 

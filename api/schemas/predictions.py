@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.predictions.service import PredictionOutline, PredictionRequest
 
@@ -79,19 +79,31 @@ class PredictionIn(BaseModel):
 
 
 class BatchIn(BaseModel):
-    """What to predict for many stored records."""
+    """What to predict for many stored records: those named, or those of a dataset."""
 
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"record_ids": ["rec_01kb2v3f7m2k9d4q8t6x0z1c5e"], "task": "beats"}]
+            "examples": [
+                {"record_ids": ["rec_01kb2v3f7m2k9d4q8t6x0z1c5e"], "task": "beats"},
+                {"dataset_id": "ds_01kb2v3f7m2k9d4q8t6x0z1c5e", "task": "beats"},
+            ]
         },
     )
 
-    record_ids: list[str] = Field(min_length=1, max_length=10_000)
+    record_ids: list[str] | None = Field(None, min_length=1, max_length=10_000)
+    dataset_id: str | None = Field(
+        None, max_length=100, description="its records, in its order, instead of `record_ids`"
+    )
     task: TaskName
     model: str | None = Field(None, max_length=120, description=MODEL_HELP)
     options: Options = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> BatchIn:
+        if (self.record_ids is None) == (self.dataset_id is None):
+            raise ValueError("send either record_ids or dataset_id")
+        return self
 
     def request(self, project_id: str) -> PredictionRequest:
         return PredictionRequest(project_id, self.task, self.model, self.options)

@@ -142,6 +142,14 @@ def members(session: Session, row: DatasetRow) -> list[DatasetMemberRow]:
     return repository.members(session, row.id)
 
 
+def record_ids(session: Session, dataset_id: str, *, project_id: str) -> list[str]:
+    """Of its records, in its order."""
+    return [
+        member.record_id
+        for member in members(session, get(session, dataset_id, project_id=project_id))
+    ]
+
+
 def remove(session: Session, dataset_id: str, *, project_id: str) -> None:
     """Removes a dataset; its records stay. StateConflict while something refers to it.
 

@@ -9,12 +9,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from api.main import create_app
 from services.datasets.row import DatasetMemberRow
 from services.db.session import SessionFactory
 from services.settings import Settings
 from tests import corpus
 from tests.conftest import EXAMPLES, SHARED
 from tests.factories import assert_problem, counts, kept_files, upload
+from tests.fakes import EagerDispatcher
 from tests.labelled import TWELVE, archive, atr, beats_record, rhythm, twelve_leads, wfdb
 
 
@@ -335,3 +337,25 @@ def test_a_part_of_a_training_record_is_known_whatever_it_is_called(api: TestCli
     dataset = made(api, archive(example))
     assert kinds(dataset)["trained_on"] == ["mine"]
     assert "training record 208" in dataset["audit"]["findings"][-1]["detail"]
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_a_batch_predicts_every_record_of_a_dataset(
+    settings: Settings, sessions: SessionFactory
+) -> None:
+    app = create_app(settings)
+    dispatcher = EagerDispatcher(sessions, app.state.ectopy.store)
+    app.state.ectopy.dispatcher = dispatcher
+    with TestClient(app, client=("127.0.0.1", 1)) as client:
+        dataset = made(client, archive(three()))
+        body = {"dataset_id": dataset["id"], "task": "beats"}
+        answer = client.post("/v1/predictions/batch", json=body, headers={"Prefer": "wait=30"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["result"] == {"records": 3, "succeeded": 3, "failed": 0}
+        dispatcher.wait()
+        assert_problem(
+            client.post("/v1/predictions/batch", json=body | {"dataset_id": "ds_none"}), 404
+        )
+        both = body | {"record_ids": ["rec_x"]}
+        assert_problem(client.post("/v1/predictions/batch", json=both), 422, "either")
+        assert_problem(client.post("/v1/predictions/batch", json={"task": "beats"}), 422, "either")

@@ -394,7 +394,7 @@ def test_a_single_prediction_has_no_list_of_results(
         ({"record_ids": []}, 422),
         ({"record_ids": ["rec_unknown"]}, 404),
         ({"record_ids": "rec_x"}, 422),
-        ({"dataset_id": "ds_x"}, 422),
+        ({"dataset_id": "ds_x"}, 404),
     ],
     ids=str,
 )
