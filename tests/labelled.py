@@ -36,10 +36,11 @@ def wfdb(
     rate_hz: float = 360.0,
     units_per_mv: int = UNITS_PER_MV,
 ) -> dict[str, bytes]:
-    """Header and samples in storage format 16."""
+    """Header and samples in storage format 16; the name may have folders before it."""
     n_leads, n_samples = signal.shape
-    lines = [f"{name} {n_leads} {rate_hz:g} {n_samples}"]
-    lines += [f"{name}.dat 16 {units_per_mv}(0)/mV 16 0 0 0 0 {lead}" for lead in leads[:n_leads]]
+    plain = name.rsplit("/", 1)[-1]
+    lines = [f"{plain} {n_leads} {rate_hz:g} {n_samples}"]
+    lines += [f"{plain}.dat 16 {units_per_mv}(0)/mV 16 0 0 0 0 {lead}" for lead in leads[:n_leads]]
     counts = np.round(signal * units_per_mv).astype("<i2")
     return {
         f"{name}.hea": ("\n".join(lines) + "\n").encode(),

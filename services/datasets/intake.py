@@ -1,12 +1,11 @@
 """An archive of records, or ids of records, become members; what cannot is left out with a reason.
 
-An archive is read an entry at a time, each record in a transaction of its own: memory holds one
-record, and one that is here already is not read again.
+An archive is read an entry at a time, a few records in a transaction: memory holds one record, and
+one that is here already is not read again.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from sqlalchemy.orm import Session
 
 from services.datasets import labels_file
 from services.datasets.labels_file import Labels, parsed_labels
@@ -40,6 +40,8 @@ log = structlog.get_logger()
 MAX_ENTRIES = 100_000
 HEADER_BYTES = 1 << 16  # of one header, to see which files it names
 ALL_HEADERS_BYTES = 64 << 20
+RECORDS_A_TRANSACTION = 25
+FOLDERS = ("incoming", "work")
 
 # what is wrong with one record, and no reason to stop
 _OF_THE_RECORD = (MalformedInput, TooLarge, UnknownFormat, UnusableInput)
@@ -50,11 +52,13 @@ class Taken:
     """What became of what was sent.
 
     made: ids of records that were not here before; they go again where no dataset comes of it.
+    named: what each member is called, by record id.
     """
 
     members: list[Member] = field(default_factory=list)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
+    named: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, file: str, reason: str, others: Sequence[str] = ()) -> None:
         entry: dict[str, Any] = {"file": file, "reason": reason}
@@ -124,16 +128,10 @@ def _take_all(
             f"{opened.name} has {len(groups):,} records, at most {intake.max_records:,} make a "
             "dataset (ECTOPY_MAX_DATASET_RECORDS)"
         )
-    seen: dict[str, str] = {}
-    used = set()
-    for group in groups:
-        line = lines.of(group.name, group.paths)
-        used.add(line.number if line is not None else 0)
-        if intake.task != BEATS and (line is None or line.label is None):
-            taken.leave_out(group.paths[0], _no_label(line), group.paths[1:])
-            continue
-        _take(intake, opened, group, line, taken, seen)
+    for at in range(0, len(groups), RECORDS_A_TRANSACTION):
+        _take_some(intake, opened, groups[at : at + RECORDS_A_TRANSACTION], lines, taken)
     taken.left_out += [{"file": each.file, "reason": each.reason} for each in stray]
+    used = {line.number for group in groups if (line := lines.of(group.name, group.paths))}
     for line in lines.lines.values():
         if line.number not in used:
             taken.leave_out(
@@ -142,45 +140,70 @@ def _take_all(
             )
 
 
+def _take_some(
+    intake: Intake,
+    opened: OpenedArchive,
+    groups: Sequence[RecordFiles],
+    lines: Labels,
+    taken: Taken,
+) -> None:
+    """A few records in one transaction; its files go again when it fails."""
+    stored: list[str] = []
+    try:
+        with intake.sessions.begin() as session:
+            for group in groups:
+                line = lines.of(group.name, group.paths)
+                if intake.task != BEATS and (line is None or line.label is None):
+                    taken.leave_out(group.paths[0], _no_label(line), group.paths[1:])
+                    continue
+                try:
+                    _take(intake, session, opened, group, line, taken, stored)
+                except _OF_THE_RECORD as problem:
+                    taken.leave_out(group.paths[0], problem.detail, group.paths[1:])
+    except BaseException:
+        for record_id in stored:
+            records.discard_files(intake.store, record_id)
+        raise
+    taken.made += stored
+
+
 def _no_label(line: labels_file.Line | None) -> str:
     if line is None:
         return f"{labels_file.NAME} has no line for it"
     return f"line {line.number} of {labels_file.NAME} gives it no label"
 
 
-def _take(
+def _take(  # noqa: PLR0913 - what comes, where it goes, and what became of it
     intake: Intake,
+    session: Session,
     opened: OpenedArchive,
     group: RecordFiles,
     line: labels_file.Line | None,
     taken: Taken,
-    seen: dict[str, str],
+    stored: list[str],
 ) -> None:
-    """One record: stored and a member, or left out and nothing of it kept."""
-    folder = intake.workspace / "record"
+    """One record: stored and a member; where it cannot be one, nothing of it is kept."""
     record_id = records.new_record_id()
     try:
-        upload = _upload(intake, opened, group, line, folder)
-        with intake.sessions.begin() as session:
-            row, made = records.add(
-                session, intake.store, upload, record_id=record_id, limits=intake.limits
-            )
-            if row.id in seen:
-                raise UnusableInput(f"the same bytes as {seen[row.id]}")
+        upload = _upload(intake, opened, group, line)
+        row, made = records.add(
+            session, intake.store, upload, record_id=record_id, limits=intake.limits
+        )
+        if made:
+            stored.append(row.id)
+        if row.id in taken.named:
+            raise UnusableInput(f"the same bytes as {taken.named[row.id]}")
+        try:
             member = _member(intake, row, group, line)
-    except _OF_THE_RECORD as problem:
-        records.discard_files(intake.store, record_id)
-        taken.leave_out(group.paths[0], problem.detail, group.paths[1:])
-        return
-    except BaseException:
-        records.discard_files(intake.store, record_id)
-        raise
+        except UnusableInput:
+            if made:
+                records.remove(session, intake.project_id, row.id)
+                records.discard_files(intake.store, stored.pop())
+            raise
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    seen[row.id] = group.name
+        _empty(intake)
+    taken.named[row.id] = group.name
     taken.members.append(member)
-    if made:
-        taken.made.append(row.id)
 
 
 def _upload(
@@ -188,12 +211,11 @@ def _upload(
     opened: OpenedArchive,
     group: RecordFiles,
     line: labels_file.Line | None,
-    folder: Path,
 ) -> Upload:
     """The record's files unpacked to a folder, as if they had been uploaded alone."""
-    incoming, work = folder / "incoming", folder / "work"
-    incoming.mkdir(parents=True)
-    work.mkdir()
+    incoming, work = (intake.workspace / name for name in FOLDERS)
+    incoming.mkdir(exist_ok=True)
+    work.mkdir(exist_ok=True)
     sources = [opened.extracted(p, incoming / str(n)) for n, p in enumerate(group.paths)]
     digests = [(source.plain_name, sha256_of(source.path)) for source in sources]
     return Upload(
@@ -203,6 +225,13 @@ def _upload(
         workspace=work,
         patient_id=line.patient if line is not None else None,
     )
+
+
+def _empty(intake: Intake) -> None:
+    """The folders stay for the next record: to remove one costs as much as to read a record."""
+    for name in FOLDERS:
+        for path in (intake.workspace / name).glob("*"):
+            path.unlink()
 
 
 def _member(
