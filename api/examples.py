@@ -49,6 +49,10 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ("get", "/v1/predictions/{prediction_id}/record"): "-o labelled.edf",
     ("get", "/v1/predictions/{prediction_id}/report.pdf"): "-o report.pdf",
     ("get", "/v1/records/{record_id}/download"): "-o record.zip",
+    (
+        "post",
+        "/v1/models/{name}/versions/{number}/calibration",
+    ): f"""{_JSON} '{{"threshold": 0.3}}'""",
     ("post", "/v1/models/import"): "-F file=@wcr_afib_5y.pt -F task=afib-5y",
     ("get", "/v1/models/imports/{import_id}/events"): "-N",
     ("get", "/v1/models/{name}/versions/{number}/download"): "-o model.zip",

@@ -16,6 +16,7 @@ from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
 from api.openapi import describe
 from api.routers import (
     audit,
+    calibrations,
     datasets,
     exports,
     fine_tunes,
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         datasets,
         fine_tunes,
         models,
+        calibrations,
         imports,
         audit,
         operations,

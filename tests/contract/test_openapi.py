@@ -133,6 +133,7 @@ def service(settings: Settings, sessions: SessionFactory) -> Iterator[str]:
 
 OTHERWISE = {
     "post /v1/predict/afib-5y": 503,  # its weights may not be redistributed
+    "post /v1/models/{name}/versions/{number}/calibration": 422,  # a beat model has no threshold
     "post /v1/models/{name}/rollback": 409,  # nothing was promoted before
     "get /readyz": 503,  # no worker process here
 }
