@@ -22,7 +22,7 @@ const VIEWS = [
   { at: /^#\/datasets$/, view: datasetsView, nav: "Datasets", href: "#/datasets" },
   { at: /^#\/datasets\/new$/, view: newDatasetView },
   { at: /^#\/datasets\/([\w-]+)$/, view: datasetView },
-  { at: /^#\/fine-tunes$/, view: fineTunesView },
+  { at: /^#\/fine-tunes$/, view: fineTunesView, nav: "Fine-tunes", href: "#/fine-tunes" },
   { at: /^#\/fine-tunes\/new(?:\/([\w-]+))?$/, view: newFineTuneView },
   { at: /^#\/fine-tunes\/([\w-]+)$/, view: fineTuneView },
   { at: /^#\/models$/, view: modelsView, nav: "Models", href: "#/models" },

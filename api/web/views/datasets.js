@@ -65,7 +65,7 @@ export async function datasetView(main, [id], signal) {
       el("div", {}, el("p", { class: "crumbs" }, el("a", { href: "#/datasets", text: "Datasets" })), el("h1", { text: dataset.name }),
         el("p", { class: "hint", text: `${TASK_NAMES[dataset.task]} · ${several(dataset.records, "record")} of ${several(dataset.patients, "patient")} · made ${moment(dataset.created_at)}` })),
       el("div", { class: "buttons" }, removeButton(removal(dataset, gone)),
-        null)),
+        dataset.records ? el("a", { class: "button primary", href: `#/fine-tunes/new/${dataset.id}`, text: "Fine-tune on it" }) : null)),
     el("section", { class: "card padded" }, el("h2", { text: "Content" }),
       classesTable(dataset.counts, dataset.task === "beats" ? "Beats" : "Records"),
       el("p", { class: "hint" }, "SHA-256 of records, annotations, labels and patients: ", el("code", { text: dataset.sha256 }))),
