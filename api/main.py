@@ -16,10 +16,8 @@ from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
 from api.openapi import describe
 from api.routers import (
     audit,
-    calibrations,
     datasets,
     exports,
-    fine_tunes,
     imports,
     models,
     operations,
@@ -87,9 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         predict,
         exports,
         datasets,
-        fine_tunes,
         models,
-        calibrations,
         imports,
         audit,
         operations,

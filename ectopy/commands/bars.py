@@ -20,6 +20,8 @@ class BarProgress:
         self._bar.update(self._task, completed=fraction, description=stage)
 
     def event(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "checkpoint":  # one an epoch, which is told of anyway
+            return
         told = ", ".join(f"{name} {_short(value)}" for name, value in data.items())
         self._bar.console.print(f"{kind}: {told}", highlight=False)
 
@@ -36,4 +38,6 @@ def progress_bar() -> Iterator[BarProgress]:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(each)}" for name, each in value.items())
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -16,6 +16,7 @@ app = typer.Typer(
 )
 app.command()(ecgbert_training.cluster)
 app.command()(ecgbert_training.pretrain)
+app.command()(ecgbert_training.finetune)
 
 Checkpoint = Annotated[
     Path, typer.Option("--checkpoint", help="the public .pth file, or the folder it lies in")

@@ -8,7 +8,7 @@ nothing; the backbone then runs without dropout (upstream leaves its activation 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from services.models.deepecg.learning import (
     prepared,
     validation_figures,
     window_logits,
+    youden_threshold,
 )
 from services.models.deepecg.network import RiskNetwork, empty_network, reset_head
-from services.models.deepecg.operating_point import OperatingPoint, fitted
 from services.models.interface import FineTunePlan, LabelledRecords
 from services.training.engine import Outcome, Training, trained
 from services.training.freezing import parameter_groups
@@ -59,6 +59,15 @@ class HeadAlone(nn.Module):
         """(n, width) -> (n, labels)."""
         out: Tensor = self.proj(pooled)
         return out
+
+
+@dataclass(frozen=True)
+class _OperatingPoint:
+    """What follows the logit; the sources say where from."""
+
+    calibration: calibration.Calibration
+    threshold: float
+    source: str
 
 
 def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
@@ -86,23 +95,23 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
                 progress=_Share(progress, done * PREPARED, PREPARED / 2),
             )
         )
-    learned, judged = _both_outcomes(*sets)
+    fitted, judged = _both_outcomes(*sets)
     learning: nn.Module = network
     if learns_head_alone(chosen):
-        learned, judged = (
+        fitted, judged = (
             _pooled(network, windows, workspace / f"{name}-pooled", device, progress)
-            for windows, name in ((learned, "train"), (judged, "validation"))
+            for windows, name in ((fitted, "train"), (judged, "validation"))
         )
         learning = HeadAlone(network.proj)
     outcome = trained(
-        _training(learning, learned, judged, chosen),
+        _training(learning, fitted, judged, chosen),
         engine_plan(chosen, seed=plan.seed, device=device),
         workspace=workspace / "run",
         device=device,
         progress=_Share(progress, PREPARED, 1 - PREPARED),
     )
     point = _operating_point(learning, judged, chosen)
-    card = _card(start, plan, network, outcome, point, _left_out(train, learned))
+    card = _card(start, plan, network, outcome, point, _left_out(train, fitted))
     write_model_folder(out, network.cpu().state_dict(), card)
     return card
 
@@ -171,13 +180,13 @@ def layers_of(network: nn.Module) -> list[str]:
     return [*before, *positions, *(f"encoder.encoder.layers.{number}." for number in numbers)]
 
 
-def _both_outcomes(learned: Windows, judged: Windows) -> tuple[Windows, Windows]:
-    for windows, name in ((learned, "training"), (judged, "validation")):
+def _both_outcomes(fitted: Windows, judged: Windows) -> tuple[Windows, Windows]:
+    for windows, name in ((fitted, "training"), (judged, "validation")):
         if not len(windows):
             raise UnusableInput(f"no record of the {name} patients could be read")
-    if len(np.unique(learned.label)) < 2:
+    if len(np.unique(fitted.label)) < 2:
         raise UnusableInput("all records of the training patients have the same label")
-    return learned, judged
+    return fitted, judged
 
 
 def _pooled(
@@ -201,12 +210,12 @@ def _pooled(
 
 
 def _training(
-    network: nn.Module, learned: Windows, judged: Windows, chosen: Mapping[str, Any]
+    network: nn.Module, fitted: Windows, judged: Windows, chosen: Mapping[str, Any]
 ) -> Training:
     focal = (chosen["focal_alpha"], chosen["focal_gamma"]) if chosen["loss"] == "focal" else None
     class_weights = (1.0, 1.0)
     if chosen["class_weights"] == "inverse":
-        share = float(learned.label.mean())
+        share = float(fitted.label.mean())
         class_weights = min(0.5 / (1 - share), MOST_WEIGHT), min(0.5 / share, MOST_WEIGHT)
 
     def optimizer(module: nn.Module) -> torch.optim.Optimizer:
@@ -221,7 +230,7 @@ def _training(
 
     return Training(
         network=network,
-        data=learned,
+        data=fitted,
         loss=RiskLoss(focal=focal, weights=class_weights),
         optimizer=optimizer,
         validate=validation_figures(judged, RiskLoss(focal=focal), batch=_read_at_once(chosen)),
@@ -234,17 +243,20 @@ def _read_at_once(chosen: Mapping[str, Any]) -> int:
 
 def _operating_point(
     network: nn.Module, judged: Windows, chosen: Mapping[str, Any]
-) -> OperatingPoint:
+) -> _OperatingPoint:
     """Fitted to the validation patients where they suffice, else the published threshold."""
-    published = OperatingPoint(calibration.Uncalibrated(), spec.THRESHOLD, spec.THRESHOLD_SOURCE)
+    published = _OperatingPoint(calibration.Uncalibrated(), spec.THRESHOLD, spec.THRESHOLD_SOURCE)
     if chosen["operating_point"] == "published":
         return published
     values = window_logits(network, judged, batch=_read_at_once(chosen))
     logits, label = judged.by_record(values)
     try:
-        return fitted(logits, label, method="platt", of="validation records of the fine-tune")
+        fitted = calibration.fit_platt(logits, label)
     except UnusableInput:
         return published
+    threshold = youden_threshold(fitted.risk(logits), label)
+    source = f"Youden index over {len(label)} validation records of the fine-tune"
+    return _OperatingPoint(fitted, threshold, source)
 
 
 def _left_out(records: LabelledRecords, windows: Windows) -> int:
@@ -256,15 +268,17 @@ def _card(
     plan: FineTunePlan,
     network: RiskNetwork,
     outcome: Outcome,
-    point: OperatingPoint,
+    point: _OperatingPoint,
     left_out: int,
 ) -> dict[str, Any]:
     best = outcome.history[outcome.best_epoch - 1]
     card = new_card(
         name=start.name, network=network.config, source=start.source, synthetic=start.synthetic
     )
-    return point.put_into(card) | {
+    return card | {
         "input": card["input"] | start.window.as_card(),
+        "threshold": {"value": point.threshold, "source": point.source},
+        "calibration": point.calibration.as_card(),
         "seed": plan.seed,
         "hyperparameters": dict(plan.hyperparameters) | {"head": plan.head},
         "epochs": outcome.epochs,

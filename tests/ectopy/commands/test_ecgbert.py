@@ -11,6 +11,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from ectopy.cli import app
+from ectopy.ecgbert import run_finetuning
 from services.errors import MalformedInput, NotPermitted, UnusableInput
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.reference.network import GuideNetwork
@@ -100,3 +101,33 @@ def test_clusters_of_another_number_are_refused_before_any_work(tmp_path: Path) 
     )
     assert isinstance(result.exception, MalformedInput)
     assert "P has the shape (5, 10), expected (12, 10)" in result.exception.detail
+
+
+def test_a_folder_of_records_becomes_a_model_that_predicts(tmp_path: Path) -> None:
+    data, out = write_dataset(tmp_path / "data"), tmp_path / "out"
+    result = called("finetune", data, "--out", out, "--epochs", 1, "--window", 64, "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    assert "1 records validate, 24 beats" in result.output
+    model = out / "Heartbeat_Classification" / "results" / "model"
+    predicted = CliRunner().invoke(app, ["predict", str(data / "a1.hea"), "--model", str(model)])
+    assert predicted.exit_code == 0, predicted.output
+    assert "beats             24" in predicted.output
+
+
+def test_the_function_of_the_guide_takes_its_arguments_and_ours(tmp_path: Path) -> None:
+    figures = run_finetuning(
+        mitdb_path=str(write_dataset(tmp_path / "data")),
+        pretrained_model_path=None,
+        clustering_dir=None,
+        output_dir=tmp_path / "out",
+        binary_classification=True,
+        task_name="Two",
+        hyperparameters={"epochs": 1, "attention_window": 64},
+        jobs=1,
+        validation=("a1",),
+    )
+    assert figures["classes"] == ["normal", "abnormal"]
+    with pytest.raises(UnusableInput, match="no setting test_share"):
+        run_finetuning(mitdb_path=tmp_path, test_share=0.2)
+    with pytest.raises(UnusableInput, match="expected default or reference"):
+        run_finetuning(mitdb_path=tmp_path, mode="right")
