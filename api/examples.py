@@ -8,6 +8,7 @@ BASE_URL = "http://127.0.0.1:8000"
 RECORD_ID = "rec_01kb2v3f7m2k9d4q8t6x0z1c5e"
 PREDICTION_ID = "pred_01kb2v3f7m2k9d4q8t6x0z1c5e"
 DATASET_ID = "ds_01kb2v3f7m2k9d4q8t6x0z1c5e"
+FINE_TUNE_ID = "ft_01kb2v3f7m2k9d4q8t6x0z1c5e"
 IMPORT_ID = "imp_01kb2v3f7m2k9d4q8t6x0z1c5e"
 
 PARAMETERS: dict[str, Any] = {
@@ -15,6 +16,7 @@ PARAMETERS: dict[str, Any] = {
     "prediction_id": PREDICTION_ID,
     "dataset_id": DATASET_ID,
     "import_id": IMPORT_ID,
+    "fine_tune_id": FINE_TUNE_ID,
     "name": "ecgbert-beats",
     "number": 1,
 }
@@ -33,6 +35,12 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ("post", "/v1/predictions/batch"): (
         f"""{_JSON} '{{"record_ids": ["{RECORD_ID}"], "task": "beats"}}'"""
     ),
+    ("post", "/v1/fine-tunes"): (
+        f"""{_JSON} '{{"task": "beats", "dataset_id": "{DATASET_ID}", "base": "ecgbert-beats", """
+        """"hyperparameters": {"epochs": 3}, "name": "ward-3-beats"}'"""
+    ),
+    ("get", "/v1/fine-tunes/{fine_tune_id}/events"): "-N",
+    ("post", "/v1/fine-tunes/{fine_tune_id}/resume"): f"""{_JSON} '{{"epochs": 5}}'""",
     ("post", "/v1/datasets"): (
         f"""{_JSON} '{{"name": "ward 3", "task": "beats", "record_ids": ["{RECORD_ID}"]}}'"""
     ),
@@ -41,6 +49,10 @@ ARGUMENTS: dict[tuple[str, str], str] = {
     ("get", "/v1/predictions/{prediction_id}/record"): "-o labelled.edf",
     ("get", "/v1/predictions/{prediction_id}/report.pdf"): "-o report.pdf",
     ("get", "/v1/records/{record_id}/download"): "-o record.zip",
+    (
+        "post",
+        "/v1/models/{name}/versions/{number}/calibration",
+    ): f"""{_JSON} '{{"threshold": 0.3}}'""",
     ("post", "/v1/models/import"): "-F file=@wcr_afib_5y.pt -F task=afib-5y",
     ("get", "/v1/models/imports/{import_id}/events"): "-N",
     ("get", "/v1/models/{name}/versions/{number}/download"): "-o model.zip",
@@ -50,6 +62,7 @@ QUERIES: dict[tuple[str, str], str] = {
     ("get", "/v1/records/{record_id}/signal"): "?start_s=0&end_s=10&max_points=2000",
     ("get", "/v1/records/{record_id}/download"): "?format=wfdb",
     ("get", "/v1/audit"): "?limit=20",
+    ("get", "/v1/fine-tunes"): "?status=running&limit=20",
     ("get", "/v1/datasets"): "?task=beats&limit=20",
     ("get", "/v1/predictions"): "?status=succeeded&limit=20",
     ("get", "/v1/predictions/{prediction_id}/record"): "?format=edf",

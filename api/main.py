@@ -16,8 +16,10 @@ from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
 from api.openapi import describe
 from api.routers import (
     audit,
+    calibrations,
     datasets,
     exports,
+    fine_tunes,
     imports,
     models,
     operations,
@@ -85,7 +87,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         predict,
         exports,
         datasets,
+        fine_tunes,
         models,
+        calibrations,
         imports,
         audit,
         operations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import orjson
@@ -27,17 +27,24 @@ def last_event_id(value: str | None) -> int:
     return int(value)
 
 
-def job_events(state: ApiState, job_id: str, *, after: int) -> EventSourceResponse:
-    """Streams what has happened and what happens; ends when the job has ended."""
-    return EventSourceResponse(_stream(state, job_id, after), ping=KEEP_ALIVE_S)
+def job_events(
+    state: ApiState, job_id: str, *, after: int, earlier: Sequence[str] = ()
+) -> EventSourceResponse:
+    """Streams what has happened and what happens; ends when the job has ended.
+
+    earlier: jobs of the same resource before this one, whose events come first.
+    """
+    return EventSourceResponse(_stream(state, job_id, earlier, after), ping=KEEP_ALIVE_S)
 
 
-async def _stream(state: ApiState, job_id: str, after: int) -> AsyncIterator[dict[str, Any]]:
+async def _stream(
+    state: ApiState, job_id: str, earlier: Sequence[str], after: int
+) -> AsyncIterator[dict[str, Any]]:
     ended = False
     while not ended:
 
         async def look(after: int = after) -> tuple[list[JobEventRow], bool] | None:
-            found, ended = await run_in_threadpool(_since, state, job_id, after)
+            found, ended = await run_in_threadpool(_since, state, job_id, earlier, after)
             return (found, ended) if found or ended else None
 
         seen = await state.waiter.until(job_id, look, seconds=_LONGEST_LOOK_S)
@@ -50,10 +57,12 @@ async def _stream(state: ApiState, job_id: str, after: int) -> AsyncIterator[dic
             yield {"id": str(event.id), "event": event.kind, "data": orjson.dumps(data).decode()}
 
 
-def _since(state: ApiState, job_id: str, after: int) -> tuple[list[JobEventRow], bool]:
+def _since(
+    state: ApiState, job_id: str, earlier: Sequence[str], after: int
+) -> tuple[list[JobEventRow], bool]:
     with state.sessions() as session:
         job = session.get(JobRow, job_id)
         # the row first: an event written after this look is then found by the next one
         over = job is None or job.finished_at is not None
-        found = events.after(session, job_id, after)
+        found = events.after(session, [*earlier, job_id], after)
         return found, over and len(found) < 500

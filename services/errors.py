@@ -12,6 +12,7 @@ EctopyError
 |-- RateLimited (429)             too many requests; says when to come back
 |-- Unavailable (503)             a model or a part of the system is not there; says what to do
 `-- Cancelled (not an HTTP error) work stopped because its owner asked for it
+    `-- Interrupted              work stopped because its worker ends; it goes on elsewhere
 """
 
 from __future__ import annotations
@@ -92,3 +93,7 @@ class Unavailable(EctopyError):
 
 class Cancelled(EctopyError):
     slug, title, status = "cancelled", "Cancelled", 409
+
+
+class Interrupted(Cancelled):
+    slug, title, status = "interrupted", "Interrupted", 409

@@ -121,6 +121,12 @@ class Settings(BaseSettings):
     )
 
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    training_device: str = Field(
+        "auto", description="device of training runs: auto, cpu, cuda or cuda:N"
+    )
+    checkpoint_every_s: float = Field(
+        300.0, gt=0, description="a training run keeps a checkpoint this often, besides each epoch"
+    )
     inference_threads: int = Field(
         0, ge=0, description="predictions at once in a worker; 0 chooses by the machine"
     )

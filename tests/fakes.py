@@ -20,12 +20,14 @@ from services.db.session import SessionFactory
 from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import EcgRecord
 from services.errors import UnusableInput
+from services.fine_tunes.runner import FineTuneRunner, Places
 from services.imports.runner import ImportRunner
 from services.jobs import lifecycle
-from services.jobs.dispatch import IMPORT_MODEL, RUN_PREDICTION
+from services.jobs.dispatch import IMPORT_MODEL, RUN_FINE_TUNE, RUN_PREDICTION
 from services.jobs.execution import Runner, execute
 from services.jobs.row import JobRow
-from services.models.interface import Importer
+from services.models.catalog import FAMILY_SPECS
+from services.models.interface import FineTunePlan, Importer, LabelledRecords
 from services.models.results import BeatResult, RiskResult
 from services.predictions.runner import PredictionRunner
 from services.registry import service as registry
@@ -144,6 +146,47 @@ def fake_import(file: Path, *, into: Path, name: str | None) -> dict[str, Any]:
     return card
 
 
+class FakeFamily:
+    """Trains nothing: tells of epochs, and writes the records that it was given as weights."""
+
+    spec = FAMILY_SPECS["ecgbert"]
+
+    def __init__(self, gate: Path | None = None) -> None:
+        self.gate = gate
+        self.plans: list[FineTunePlan] = []
+
+    def load(self, folder: Path, *, device: str) -> FakePredictor:
+        assert (folder / WEIGHTS).is_file()
+        return FakePredictor()
+
+    def fine_tune(
+        self,
+        train: LabelledRecords,
+        validation: LabelledRecords,
+        *,
+        plan: FineTunePlan,
+        workspace: Path,
+        out: Path,
+        device: str,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        self.plans.append(plan)
+        workspace.mkdir(parents=True, exist_ok=True)
+        for epoch in range(1, plan.hyperparameters["epochs"] + 1):
+            progress.check_cancelled()
+            done = {"epoch": epoch, "loss": 1 / epoch, "metrics": {"macro_f1": 0.5}}
+            progress.event("epoch", {**done, "epochs": 2, "learning_rate": 0.1, "eta_s": 0.0})
+            progress.event("checkpoint", {"kind": "last", "update": epoch, **done})
+            if self.gate is not None:
+                pass_gate(self.gate, progress)
+        out.mkdir(exist_ok=True)
+        seen = [r.record_id for part in (train, validation) for r in part]
+        (out / WEIGHTS).write_text(json.dumps([seen, dict(plan.hyperparameters)]))
+        card = fake_card() | {"hyperparameters": {}}
+        (out / CARD).write_text(json.dumps(card))
+        return card
+
+
 class ListDispatcher:
     """A queue that is a list; `away` is a broker that does not answer."""
 
@@ -188,6 +231,13 @@ class EagerDispatcher:
         self._runners: dict[str, Runner] = {
             RUN_PREDICTION: PredictionRunner(sessions, store, FakePredictors(FakePredictor())),
             IMPORT_MODEL: ImportRunner(sessions, store, importers, tempfile.TemporaryDirectory),
+            RUN_FINE_TUNE: FineTuneRunner(
+                sessions,
+                store,
+                {"ecgbert": FakeFamily()},
+                FakePredictors(FakePredictor()),
+                places=Places(Path(tempfile.mkdtemp()), "cpu"),
+            ),
         }
         self._threads: list[threading.Thread] = []
 

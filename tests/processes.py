@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL, make_url
 
 from services.db.session import SessionFactory
 from services.jobs import presence
+from services.jobs.dispatch import INFERENCE_QUEUES, TRAINING_QUEUES
 from services.settings import Settings
 from tests.faults import eventually
 
@@ -62,12 +63,18 @@ class WorkerProcess:
     """A real Celery worker; its output goes to a file that a failing test shows."""
 
     def __init__(
-        self, settings: Settings, log: Path, *, app: str = "worker.app:app", **environment: str
+        self,
+        settings: Settings,
+        log: Path,
+        *,
+        app: str = "worker.app:app",
+        queues: Sequence[str] = INFERENCE_QUEUES,
+        **environment: str,
     ) -> None:
         self.log = log
         command = [
             *(sys.executable, "-m", "celery", "-A", app, "worker", "--pool", "threads"),
-            *("--concurrency", "2", "-Q", "predict,batch", "--without-gossip", "--without-mingle"),
+            *("--concurrency", "2", "-Q", ",".join(queues), "--without-gossip", "--without-mingle"),
         ]
         with log.open("wb") as output:
             self.process = subprocess.Popen(
@@ -100,6 +107,18 @@ class WorkerProcess:
             self.process.wait(within_s)
         except subprocess.TimeoutExpired:
             self.kill()
+
+
+def trainer(settings: Settings, log: Path, **environment: str) -> WorkerProcess:
+    """A real worker that trains, each run in a process of its own."""
+    return WorkerProcess(
+        settings,
+        log,
+        app="worker.training_app:app",
+        queues=TRAINING_QUEUES,
+        ECTOPY_TRAINING_DEVICE="cpu",
+        **environment,
+    )
 
 
 def new_database(server_url: str, name: str) -> URL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -12,17 +12,24 @@ import structlog
 
 from services import ids
 from services.db.session import SessionFactory, engine_for, session_factory, single_statements
+from services.errors import Unavailable
 from services.jobs import lifecycle
-from services.jobs.dispatch import QUEUES, CeleryDispatcher, Dispatcher
+from services.jobs.dispatch import (
+    INFERENCE_QUEUES,
+    TRAINING_QUEUES,
+    CeleryDispatcher,
+    Dispatcher,
+)
 from services.jobs.execution import Runner, execute
 from services.jobs.presence import WorkerIdentity
+from services.models.interface import Predictor
+from services.predictions.runner import Predictors
 from services.settings import Settings
 from services.storage.base import Store
 from services.storage.factory import store_for
 from services.telemetry import configure_logging
 from services.version import code_version
 from worker.devices import device_for
-from worker.predictors import LoadedPredictors
 
 log = structlog.get_logger()
 
@@ -35,7 +42,7 @@ class Runtime:
     sessions: SessionFactory
     store: Store
     dispatcher: Dispatcher
-    predictors: LoadedPredictors
+    predictors: Predictors
     identity: WorkerIdentity
     running: dict[str, threading.Event] = field(default_factory=dict)
     single_statements: SessionFactory = field(init=False)
@@ -66,17 +73,48 @@ def runtime() -> Runtime:
     """The process's runtime, from the environment."""
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
-    device = device_for(settings.device)
+    from worker.predictors import LoadedPredictors  # with torch, which a trainer need not load
+
+    device, store = device_for(settings.device), store_for(settings)
+    predictors = LoadedPredictors(store, device=device, capacity=settings.models_in_memory)
+    return _runtime(settings, store, predictors, queues=INFERENCE_QUEUES, device=device)
+
+
+@cache
+def training_runtime() -> Runtime:
+    """That of a worker that starts a process for each training run, and loads no model itself."""
+    settings = Settings()
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
     store = store_for(settings)
+    return _runtime(
+        settings, store, NoPredictors(), queues=TRAINING_QUEUES, device=settings.training_device
+    )
+
+
+class NoPredictors:
+    """For a worker to which no prediction is sent."""
+
+    def predictor(self, *, family: str, location: str, sha256: str) -> Predictor:
+        raise Unavailable("this worker trains models and does not predict")
+
+
+def _runtime(
+    settings: Settings,
+    store: Store,
+    predictors: Predictors,
+    *,
+    queues: Sequence[str],
+    device: str,
+) -> Runtime:
     return Runtime(
         settings=settings,
         sessions=session_factory(engine_for(settings.database)),
         store=store,
         dispatcher=CeleryDispatcher(settings.broker),
-        predictors=LoadedPredictors(store, device=device, capacity=settings.models_in_memory),
+        predictors=predictors,
         identity=WorkerIdentity(
             name=ids.new_id("wrk"),
-            queues=QUEUES,
+            queues=queues,
             device=device,
             version=code_version(),
             pid=os.getpid(),

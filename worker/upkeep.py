@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from services import clock, ids, retention
 from services.access import idempotency
 from services.errors import EctopyError
+from services.fine_tunes import service as fine_tunes
 from services.imports import service as imports
 from services.jobs import dispatch, lifecycle, presence
 from services.records import service as records
@@ -91,6 +92,9 @@ class Upkeep(threading.Thread):
             oldest = ids.id_at("imp", time.time() - ORPHAN_AGE_S)
             for import_id in imports.remove_orphans(session, self._runtime.store, before_id=oldest):
                 log.warning("upkeep.orphan_removed", import_id=import_id)
+            swept = fine_tunes.forget_old_workspaces(session, settings.data_dir)
+        for fine_tune_id in swept:
+            log.info("upkeep.workspace_removed", fine_tune_id=fine_tune_id)
         for record_id in orphans:
             log.warning("upkeep.orphan_removed", record_id=record_id)
             records.discard_files(self._runtime.store, record_id)

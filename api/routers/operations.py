@@ -18,6 +18,7 @@ from api.state import ApiState
 from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import Unavailable
 from services.jobs import presence
+from services.jobs.dispatch import PREDICT_QUEUE
 from services.version import code_version
 
 router = APIRouter(tags=["operations"])
@@ -103,7 +104,8 @@ def _database(sessions: SessionFactory) -> str:
 def _worker(sessions: SessionFactory) -> str:
     try:
         with sessions() as session:
-            return "ok" if presence.alive(session) else "none was heard of lately"
+            predicts = any(PREDICT_QUEUE in each.queues for each in presence.alive(session))
+            return "ok" if predicts else "none was heard of lately"
     except DATABASE_AWAY:
         return "unknown: no database"
 

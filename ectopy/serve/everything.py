@@ -12,7 +12,7 @@ from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
 from ectopy.serve.postgres import Postgres
-from ectopy.serve.programs import Api, Worker, environment_of_programs, threads
+from ectopy.serve.programs import Api, Trainer, Worker, environment_of_programs, threads
 from ectopy.serve.session import Session
 from services.access import keys
 from services.access.clients import is_loopback
@@ -44,8 +44,9 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
     if added := bring_up(make_url(postgres.url)):
         session.say(f"registered {', '.join(added)}")
     require_keys_for_others(settings, postgres)
-    session.say("starting the API and the worker")
+    session.say("starting the API and the workers")
     session.start(Worker(folder, threads(settings), environment, reload))
+    session.start(Trainer(folder, environment, reload))
     api = Api(folder, host, port, environment, reload)
     session.start(api)
     session.wait_until_ready(api.readiness)

@@ -14,7 +14,7 @@ from ectopy.serve.ports import LOOPBACK
 from ectopy.serve.postgres import DATABASE, ROLE, Postgres
 from ectopy.serve.processes import Program
 from ectopy.serve.valkey import Valkey
-from services.jobs.dispatch import QUEUES
+from services.jobs.dispatch import INFERENCE_QUEUES, TRAINING_QUEUES
 from services.settings import Settings
 
 ANSWER_TIMEOUT_S = 5.0
@@ -101,8 +101,43 @@ class Worker:
     def program(self) -> Program:
         command = [
             *(sys.executable, "-m", "celery", "-A", "worker.app:app", "worker"),
-            *("--pool", "threads", "--concurrency", str(self.threads), "-Q", ",".join(QUEUES)),
+            *("--pool", "threads", "--concurrency", str(self.threads)),
+            *("-Q", ",".join(INFERENCE_QUEUES)),
             *("-n", "predict@%h", "--without-gossip", "--without-mingle"),
+        ]
+        if self.reload:
+            command = [*_restarted_on_change(), " ".join(command), *WATCHED]
+        return Program(
+            name=self.name,
+            command=command,
+            environment=self.environment,
+            log=self.folder.log(self.name),
+            stop_patience_s=WORKER_PATIENCE_S,
+            death_signal=signal.SIGTERM if self.reload else signal.SIGKILL,
+        )
+
+    def is_ready(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """The worker that starts a process for each training run; loads no model itself."""
+
+    folder: DataFolder
+    environment: dict[str, str]
+    reload: bool = False
+    name: str = "trainer"
+    address: str = ""
+
+    def prepare(self) -> None:
+        """It needs nothing."""
+
+    def program(self) -> Program:
+        command = [
+            *(sys.executable, "-m", "celery", "-A", "worker.training_app:app", "worker"),
+            *("--pool", "threads", "--concurrency", "1", "-Q", ",".join(TRAINING_QUEUES)),
+            *("-n", "train@%h", "--without-gossip", "--without-mingle"),
         ]
         if self.reload:
             command = [*_restarted_on_change(), " ".join(command), *WATCHED]

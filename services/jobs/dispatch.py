@@ -22,11 +22,15 @@ log = structlog.get_logger()
 
 PREDICT_QUEUE = "predict"
 BATCH_QUEUE = "batch"
-QUEUES = (PREDICT_QUEUE, BATCH_QUEUE)
+TRAIN_QUEUE = "train"
+INFERENCE_QUEUES = (PREDICT_QUEUE, BATCH_QUEUE)  # of workers that keep models loaded
+TRAINING_QUEUES = (TRAIN_QUEUE,)  # of workers that start a process for each run
+QUEUES = (*INFERENCE_QUEUES, *TRAINING_QUEUES)
 
 RUN_PREDICTION = "predictions.run"
 IMPORT_MODEL = "models.import"
-TASK_NAMES = (RUN_PREDICTION, IMPORT_MODEL)
+RUN_FINE_TUNE = "fine_tunes.run"
+TASK_NAMES = (RUN_PREDICTION, IMPORT_MODEL, RUN_FINE_TUNE)
 
 # a paused broker must not hold a client's request: give up soon, upkeep sends again
 SOCKET_TIMEOUT_S = 2.0

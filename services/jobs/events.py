@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, func, insert, literal, select
@@ -35,11 +36,14 @@ def appended(source: CTE, job_id: ColumnElement[str], kind: str, data: dict[str,
     return insert(JobEventRow).from_select(names, event).cte("event")
 
 
-def after(session: Session, job_id: str, event_id: int, *, limit: int = 500) -> list[JobEventRow]:
-    """Events of a job with a larger id, oldest first."""
+def after(
+    session: Session, job_id: str | Sequence[str], event_id: int, *, limit: int = 500
+) -> list[JobEventRow]:
+    """Events of a job (or of several) with a larger id, oldest first."""
+    job_ids = [job_id] if isinstance(job_id, str) else list(job_id)
     query = (
         select(JobEventRow)
-        .where(JobEventRow.job_id == job_id, JobEventRow.id > event_id)
+        .where(JobEventRow.job_id.in_(job_ids), JobEventRow.id > event_id)
         .order_by(JobEventRow.id)
         .limit(limit)
     )

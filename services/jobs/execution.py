@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from services.db.session import DATABASE_AWAY, SessionFactory, single_statements
-from services.errors import Cancelled, EctopyError
+from services.errors import Cancelled, EctopyError, Interrupted
 from services.jobs import events, lifecycle
 from services.jobs.lifecycle import JobClaim
 from services.jobs.states import JobStatus
@@ -21,6 +21,16 @@ log = structlog.get_logger()
 
 PROGRESS_EVERY_S = 0.25
 DATABASE_PATIENCE_S = 120.0
+
+
+class StopFlag(threading.Event):
+    """Asks the work to stop; `handed_back` when it is to go on in another process."""
+
+    handed_back = False
+
+    def hand_back(self) -> None:
+        self.handed_back = True
+        self.set()
 
 
 class JobProgress:
@@ -43,6 +53,8 @@ class JobProgress:
             events.append(session, self._claim.job_id, kind, data)
 
     def check_cancelled(self) -> None:
+        if isinstance(self._stop, StopFlag) and self._stop.handed_back:
+            raise Interrupted("its worker is about to end")
         if self._stop.is_set():
             raise Cancelled("cancelled by its owner")
 
@@ -79,12 +91,15 @@ def execute(
     try:
         progress.check_cancelled()
         outcome = runner.run(claim, progress)
+    except Interrupted:
+        _put_back(sessions, claim, "its worker ends")
+        return
     except Cancelled:
         status = JobStatus.CANCELLED
     except EctopyError as problem:
         status, error = JobStatus.FAILED, problem.problem()
     except DATABASE_AWAY:
-        _put_back(sessions, claim)
+        _put_back(sessions, claim, "the database went away")
         return
     except Exception:
         log.exception("job.crashed", job_id=claim.job_id, kind=claim.kind)
@@ -108,8 +123,8 @@ def execute(
     )
 
 
-def _put_back(sessions: SessionFactory, claim: JobClaim) -> None:
-    log.warning("job.put_back", job_id=claim.job_id, reason="the database went away")
+def _put_back(sessions: SessionFactory, claim: JobClaim, reason: str) -> None:
+    log.warning("job.put_back", job_id=claim.job_id, reason=reason)
     _with_patience(sessions, lambda session: lifecycle.release(session, claim))
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Update, func, select, text, update
+from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services import clock, ids
@@ -95,6 +95,20 @@ def set_progress(session: Session, claim: JobClaim, fraction: float) -> bool:
     """Records how far the work is, in one statement; False when the claim is no longer good."""
     held = _held(claim).values(progress=fraction).returning(JobRow.id).cte("held")
     return session.execute(select(func.pg_notify(CHANNEL, held.c.id))).first() is not None
+
+
+def set_fruitful(session: Session, claim: JobClaim) -> None:
+    """What this attempt has done so far is kept: it does not count as one in vain."""
+    session.execute(_held(claim).values(fruitful_attempt=claim.attempt))
+
+
+def holds(session: Session, claim: JobClaim) -> bool | None:
+    """Whether the claim is good; None when it is, but the owner has asked to stop."""
+    query = select(JobRow.cancel_requested).where(*_is_held(claim))
+    asked = session.execute(query).scalar_one_or_none()
+    if asked is None:
+        return False
+    return None if asked else True
 
 
 def finish(
@@ -184,21 +198,44 @@ def requeue_silent(session: Session, *, max_attempts: int) -> tuple[list[str], l
     again: list[str] = []
     given_up: list[str] = []
     for job in session.scalars(query):
-        job.worker, job.lease_expires_at = None, None
-        if job.cancel_requested:
-            job.status, job.finished_at = JobStatus.CANCELLED, clock.now()
-        elif job.attempts >= max_attempts:
-            job.status, job.finished_at = JobStatus.FAILED, clock.now()
-            job.error = Unavailable(
-                f"given up: the worker fell silent {job.attempts} times while it ran this"
-            ).problem()
-            given_up.append(job.id)
-        else:
-            job.status, job.sent_at = JobStatus.QUEUED, None
+        status = _taken_from_silent(session, job, max_attempts)
+        if status == JobStatus.QUEUED:
             again.append(job.id)
-        _tell(session, job.id, JobStatus(job.status), job.error)
+        elif status == JobStatus.FAILED:
+            given_up.append(job.id)
     session.flush()
     return again, given_up
+
+
+def give_up_attempt(session: Session, claim: JobClaim, *, max_attempts: int) -> JobStatus | None:
+    """Takes a job from the process that ran it and died: as `requeue_silent`, but at once.
+
+    None when the claim is no longer good.
+    """
+    query = select(JobRow).where(*_is_held(claim)).with_for_update()
+    job = session.scalars(query.execution_options(populate_existing=True)).first()
+    if job is None:
+        return None
+    status = _taken_from_silent(session, job, max_attempts)
+    session.flush()
+    return status
+
+
+def _taken_from_silent(session: Session, job: JobRow, max_attempts: int) -> JobStatus:
+    """Attempts count from the last one that kept something: long work that gets on goes on."""
+    job.worker, job.lease_expires_at = None, None
+    in_vain = job.attempts - job.fruitful_attempt
+    if job.cancel_requested:
+        job.status, job.finished_at = JobStatus.CANCELLED, clock.now()
+    elif in_vain >= max_attempts:
+        job.status, job.finished_at = JobStatus.FAILED, clock.now()
+        job.error = Unavailable(
+            f"given up: the worker fell silent {in_vain} times while it ran this"
+        ).problem()
+    else:
+        job.status, job.sent_at = JobStatus.QUEUED, None
+    _tell(session, job.id, JobStatus(job.status), job.error)
+    return JobStatus(job.status)
 
 
 def unsent(session: Session, queue: str, *, before: datetime, limit: int = 1000) -> list[JobRow]:
@@ -215,7 +252,11 @@ def unsent(session: Session, queue: str, *, before: datetime, limit: int = 1000)
 
 
 def _held(claim: JobClaim) -> Update:
-    return update(JobRow).where(
+    return update(JobRow).where(*_is_held(claim))
+
+
+def _is_held(claim: JobClaim) -> tuple[ColumnElement[bool], ...]:
+    return (
         JobRow.id == claim.job_id,
         JobRow.status == JobStatus.RUNNING,
         JobRow.worker == claim.worker,

@@ -22,6 +22,9 @@ class JobRow(Base):
     status: Mapped[str] = mapped_column(default=JobStatus.QUEUED)
     progress: Mapped[float] = mapped_column(default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
+    fruitful_attempt: Mapped[int] = mapped_column(
+        default=0, server_default="0", doc="the last one that kept some of its work for the next"
+    )
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]

@@ -25,4 +25,5 @@ IMPORTERS: dict[str, Importer] = {
 FINE_TUNABLE: dict[str, FineTunable] = {
     ECGBERT.spec.family: ECGBERT,
     ECGBERT_GUIDE.spec.family: ECGBERT_GUIDE,
+    DEEPECG.spec.family: DEEPECG,
 }

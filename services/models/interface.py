@@ -64,18 +64,28 @@ class FineTunePlan:
     base: model folder whose weights it starts from; None starts from random ones.
     head: `keep` goes on with the base's head, `reset` begins a new one.
     hyperparameters: all that the family's spec names, within their ranges.
+    checkpoint_every_s: besides the checkpoint after every epoch.
     """
 
     base: Path | None
     head: Head
     hyperparameters: Mapping[str, Any]
     seed: int
+    checkpoint_every_s: float = 300.0
 
 
-class FineTunable(Protocol):
-    """A family that can be fine-tuned; its spec names the hyperparameters."""
+class ModelFamily(Protocol):
+    """An architecture and its code: one folder in services/models."""
 
     spec: FamilySpec
+
+    def load(self, folder: Path, *, device: str) -> Predictor:
+        """A predictor from a folder: weights.safetensors, card.json and what else it names."""
+        ...
+
+
+class FineTunable(ModelFamily, Protocol):
+    """A family that can be fine-tuned; its spec names the hyperparameters."""
 
     def fine_tune(  # noqa: PLR0913 - two sets of records, three places, and what to do
         self,
@@ -95,14 +105,4 @@ class FineTunable(Protocol):
         Raises Cancelled when the owner asks to stop, UnusableInput when the records cannot train
         the family or the loss is no longer a number.
         """
-        ...
-
-
-class ModelFamily(Protocol):
-    """An architecture and its code: one folder in services/models."""
-
-    spec: FamilySpec
-
-    def load(self, folder: Path, *, device: str) -> Predictor:
-        """A predictor from a folder: weights.safetensors, card.json and what else it names."""
         ...

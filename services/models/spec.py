@@ -54,6 +54,18 @@ class Hyperparameter:
         return (low is None or value >= low) and (high is None or value <= high)
 
 
+# of every fine-tune: how patients are divided, and where randomness starts
+SPLIT_HYPERPARAMETERS = {
+    "seed": Hyperparameter(0, "of everything that is drawn", minimum=0, maximum=2**31 - 1),
+    "validation_share": Hyperparameter(
+        0.15, "of the patients: they choose the epoch, and calibrate", minimum=0.02, maximum=0.4
+    ),
+    "test_share": Hyperparameter(
+        0.2, "of the patients: training never sees them, the report is of them", 0.02, 0.4
+    ),
+}
+
+
 def chosen_hyperparameters(
     known: Mapping[str, Hyperparameter], given: Mapping[str, Any]
 ) -> dict[str, Any]:

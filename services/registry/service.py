@@ -100,6 +100,27 @@ def resolve(session: Session, project_id: str, task: str, reference: str | None)
     return _version(session, model, number)
 
 
+def base_version(
+    session: Session, project_id: str, task: str, reference: str | None
+) -> ModelVersionRow:
+    """The version that a fine-tune starts from: as `resolve`, but of a name that never answers,
+    as pre-trained bases do not, the newest."""
+    match = _REFERENCE.fullmatch(reference) if reference is not None else None
+    if match is not None and match["version"] is None:
+        model = _existing(repository.model(session, project_id, match["name"]), match["name"])
+        there = repository.versions(session, model)
+        if there and repository.answering(session, project_id, model) is None:
+            reference = f"{model.name}@{there[0].version}"
+    return resolve(session, project_id, task, reference)
+
+
+def promoted_version(session: Session, project_id: str, task: str) -> ModelVersionRow | None:
+    """The version that answers for a task when none is named, if there is one."""
+    if repository.last_promoted(session, project_id, task) is None:
+        return None
+    return resolve(session, project_id, task, None)
+
+
 def register_shipped(session: Session) -> list[ModelVersionRow]:
     """Enters the models that come with the code; a new one answers unless a project chose its own.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from celery import Celery
 
 from services.jobs import dispatch
-from worker.tasks import imports, predictions
+from worker.tasks import fine_tunes, imports, predictions
 
 
 def test_every_task_that_is_sent_is_registered() -> None:
     app = Celery("names")
     predictions.register(app)
     imports.register(app)
+    fine_tunes.register(app)
     known = {name for name in app.tasks if not name.startswith("celery.")}
     assert known == set(dispatch.TASK_NAMES)

@@ -120,3 +120,56 @@ def risks_report(*, n_records: int = 300, seed: int = 0) -> dict[str, Any]:
         for n in range(n_records)
     ]
     return risk_report(MODELS[:2], tested, thresholds=[0.231, 0.231], draws=200)
+
+
+VERSION = {
+    "name": "ward-3-beats",
+    "version": 2,
+    "task": "beats",
+    "family": "ecgbert",
+    "synthetic": False,
+    "card": {},
+}
+
+
+class FineTuneService:
+    """Answers about one fine-tune; what is sent to it is kept."""
+
+    def __init__(self, page: Any, run: dict[str, Any], report: dict[str, Any] | None) -> None:
+        self.run, self.report, self.promoted = run, report, False
+        self.sent: list[tuple[str, Any]] = []
+        page.route("**/v1/fine-tunes/**", self._fine_tune)
+        page.route("**/v1/models/ward-3-beats/**", self._model)
+
+    def _fine_tune(self, route: Any) -> None:
+        path = route.request.url.split("/v1/fine-tunes/")[1]
+        if path == f"{RUN_ID}/events":
+            body = events(self.run)
+            return route.fulfill(status=200, content_type="text/event-stream", body=body)
+        if route.request.method == "POST":
+            self.sent.append((path, json.loads(route.request.post_data or "null")))
+            status = "cancelled" if path.endswith("cancel") else "succeeded"
+            self.run = self.run | {"status": status, "finished_at": "2026-03-01T09:40:00Z"}
+        return answer(route, self.report if path.endswith("/report") else self.run)
+
+    def _model(self, route: Any) -> None:
+        path = route.request.url.split("/v1/models/ward-3-beats/")[1]
+        if route.request.method == "POST":
+            self.sent.append((path, None))
+            if path.endswith("promote"):
+                return answer(route, PROBLEM, status=409)
+            self.promoted = path.endswith("promote?force=true")
+            return answer(route, {"name": "ward-3-beats", "promoted_version": 1})
+        return answer(route, VERSION | {"promoted": self.promoted})
+
+
+PROBLEM = {
+    "type": "https://ectopy.dev/problems/state-conflict",
+    "title": "Conflict with the present state",
+    "status": 409,
+    "detail": "macro F1 is worse than that of ward-3-beats@1 by 0.02 [0.01, 0.03]",
+}
+
+
+def answer(route: Any, body: Any, *, status: int = 200) -> None:
+    route.fulfill(status=status, content_type="application/json", body=json.dumps(body))

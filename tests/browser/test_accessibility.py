@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from tests.browser import made_runs
 from tests.browser.conftest import Reader
-from tests.browser.records_to_show import with_reference
+from tests.browser.made_runs import FineTuneService
+from tests.browser.records_to_show import parts_of, twelve_leads, with_reference
+from tests.labelled import beats_record
 from tests.signals import made_files
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -21,18 +24,81 @@ Page = Any
 def test_axe_finds_nothing_to_complain_of(
     page: Page, reader: Reader, tmp_path: Path, scheme: str
 ) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     record = reader.stored(with_reference(tmp_path, seed=31))
     for path, there in (
         ("#/records", page.get_by_role("table")),
         (f"#/records/{record['id']}", page.get_by_text("Table of beats")),
+        ("#/models", page.get_by_text("Which version answered when").first),
         ("#/models/fake-beats/1", page.get_by_text("Model card")),
     ):
         page.goto(f"{reader.url}/{path}")
         there.click()
-        found = axe.Axe().run(page).response["violations"]
-        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
+        assert complaints_of_axe(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_twelve_leads_and_their_risk(
+    page: Page, reader: Reader, scheme: str
+) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    record = reader.stored(twelve_leads(duration_s=30, seed=34))
+    page.goto(f"{reader.url}/#/records/{record['id']}")
+    page.get_by_role("button", name="Estimate the risk").click()
+    expect(
+        page.get_by_role("region", name="AFIB-5Y", exact=True).get_by_role("alert")
+    ).to_be_visible()
+    assert complaints_of_axe(page) == []
+    page.get_by_role("region", name="AFIB-5Y", exact=True).get_by_label("Model").select_option(
+        "fake-risk@1"
+    )
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_text("3 windows").click()
+    assert complaints_of_axe(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_datasets(page: Page, reader: Reader, scheme: str) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    ids = [
+        reader.stored(beats_record(name, seed), read=False)["id"]
+        for name, seed in (("a", 35), ("b", 36))
+    ]
+    body = {"name": "two", "task": "beats", "record_ids": ids}
+    dataset = reader.client.post("/v1/datasets", json=body).json()
+    for path, there in (
+        ("#/datasets", page.get_by_role("link", name="two")),
+        ("#/datasets/new", page.get_by_text("0 chosen of 2")),
+        (f"#/datasets/{dataset['id']}", page.get_by_text("Leakage audit")),
+    ):
+        page.goto(f"{reader.url}/{path}")
+        expect(there).to_be_visible()
+        assert complaints_of_axe(page) == []
+    page.goto(f"{reader.url}/#/records")
+    page.set_input_files("#files", parts_of({"one.csv": b"1,2\n3,4\n" * 1000}))
+    expect(page.get_by_role("form")).to_be_visible()
+    assert complaints_of_axe(page) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("task", ["beats", "afib-5y"])
+def test_axe_finds_nothing_in_a_fine_tune_and_its_report(
+    page: Page, reader: Reader, scheme: str, task: str
+) -> None:
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    report = made_runs.beats_report() if task == "beats" else made_runs.risks_report()
+    FineTuneService(page, made_runs.run("succeeded", 6, task=task), report)
+    page.goto(f"{reader.url}/#/fine-tunes/{made_runs.RUN_ID}")
+    for summary in page.locator(".report summary").all():
+        summary.click()
+    page.get_by_text("Epochs as a table").click()
+    assert complaints_of_axe(page) == []
+
+
+def complaints_of_axe(page: Page) -> list[Any]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
+    found = axe.Axe().run(page).response["violations"]
+    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 
 def test_a_record_is_opened_and_read_with_keys_alone(page: Page, reader: Reader) -> None:
@@ -55,10 +121,23 @@ def test_a_record_is_opened_and_read_with_keys_alone(page: Page, reader: Reader)
 def test_nothing_is_cut_off_at_a_phones_width(page: Page, reader: Reader, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     record = reader.stored(with_reference(tmp_path, seed=33))
-    for path, there in (("", "made"), (f"#/records/{record['id']}", "39 in all")):
+    twelve = reader.stored(twelve_leads(seed=37))
+    body = {"name": "a dataset", "task": "beats", "record_ids": [record["id"]]}
+    dataset = reader.client.post("/v1/datasets", json=body).json()
+    FineTuneService(page, made_runs.run("succeeded", 6), made_runs.beats_report())
+    for path, there in (
+        ("", "made"),
+        (f"#/records/{record['id']}", "39 in all"),
+        (f"#/records/{twelve['id']}", "19 in all"),
+        ("#/datasets", "a dataset"),
+        ("#/datasets/new", "0 chosen of 1"),
+        (f"#/datasets/{dataset['id']}", "Leakage audit"),
+        (f"#/fine-tunes/{made_runs.RUN_ID}", "Confusion matrix"),
+        ("#/models", "fake-beats@1"),
+    ):
         page.goto(f"{reader.url}/{path}")
         expect(page.get_by_text(there).first).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
 
 
 def focus_on(page: Page, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,68 +9,17 @@ import pytest
 
 from tests.browser import made_runs
 from tests.browser.conftest import Reader
-from tests.browser.made_runs import RUN_ID
+from tests.browser.made_runs import RUN_ID, FineTuneService, answer
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = sync_api.expect
 
 Page = Any
-VERSION = {
-    "name": "ward-3-beats",
-    "version": 2,
-    "task": "beats",
-    "family": "ecgbert",
-    "synthetic": False,
-    "card": {},
-}
-
-
-class Service:
-    """Answers about one fine-tune; what is sent to it is kept."""
-
-    def __init__(self, page: Page, run: dict[str, Any], report: dict[str, Any] | None) -> None:
-        self.run, self.report, self.promoted = run, report, False
-        self.sent: list[tuple[str, Any]] = []
-        page.route("**/v1/fine-tunes/**", self._fine_tune)
-        page.route("**/v1/models/ward-3-beats/**", self._model)
-
-    def _fine_tune(self, route: Any) -> None:
-        path = route.request.url.split("/v1/fine-tunes/")[1]
-        if path == f"{RUN_ID}/events":
-            body = made_runs.events(self.run)
-            return route.fulfill(status=200, content_type="text/event-stream", body=body)
-        if route.request.method == "POST":
-            self.sent.append((path, json.loads(route.request.post_data or "null")))
-            status = "cancelled" if path.endswith("cancel") else "succeeded"
-            self.run = self.run | {"status": status, "finished_at": "2026-03-01T09:40:00Z"}
-        return answer(route, self.report if path.endswith("/report") else self.run)
-
-    def _model(self, route: Any) -> None:
-        path = route.request.url.split("/v1/models/ward-3-beats/")[1]
-        if route.request.method == "POST":
-            self.sent.append((path, None))
-            if path.endswith("promote"):
-                return answer(route, PROBLEM, status=409)
-            self.promoted = path.endswith("promote?force=true")
-            return answer(route, {"name": "ward-3-beats", "promoted_version": 1})
-        return answer(route, VERSION | {"promoted": self.promoted})
-
-
-PROBLEM = {
-    "type": "https://ectopy.dev/problems/state-conflict",
-    "title": "Conflict with the present state",
-    "status": 409,
-    "detail": "macro F1 is worse than that of ward-3-beats@1 by 0.02 [0.01, 0.03]",
-}
-
-
-def answer(route: Any, body: Any, *, status: int = 200) -> None:
-    route.fulfill(status=status, content_type="application/json", body=json.dumps(body))
 
 
 def test_the_report_of_beats_is_read_in_full(page: Page, reader: Reader) -> None:
     report = made_runs.beats_report()
-    Service(page, made_runs.run("succeeded", 6), report)
+    FineTuneService(page, made_runs.run("succeeded", 6), report)
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     shown = page.get_by_role("region", name="Report")
     new = report["models"][0]
@@ -91,7 +39,7 @@ def test_the_report_of_beats_is_read_in_full(page: Page, reader: Reader) -> None
 
 def test_bars_are_as_high_as_their_figures(page: Page, reader: Reader) -> None:
     report = made_runs.beats_report()
-    Service(page, made_runs.run("succeeded", 6), report)
+    FineTuneService(page, made_runs.run("succeeded", 6), report)
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     bars = page.locator("figure.bars").first.locator(".report-bar")
     expect(bars).to_have_count(15)
@@ -104,7 +52,7 @@ def test_bars_are_as_high_as_their_figures(page: Page, reader: Reader) -> None:
 
 def test_the_report_of_risks_has_reliability_and_thresholds(page: Page, reader: Reader) -> None:
     report = made_runs.risks_report()
-    Service(page, made_runs.run("succeeded", 6, task="afib-5y"), report)
+    FineTuneService(page, made_runs.run("succeeded", 6, task="afib-5y"), report)
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     shown = page.get_by_role("region", name="Report")
     new = report["models"][0]
@@ -122,7 +70,7 @@ def test_the_report_of_risks_has_reliability_and_thresholds(page: Page, reader: 
 def test_curves_come_from_what_is_kept_and_from_the_events(page: Page, reader: Reader) -> None:
     run = made_runs.run("succeeded", 6)
     # the row is behind: what the events tell is drawn as well
-    Service(page, run, made_runs.beats_report())
+    FineTuneService(page, run, made_runs.beats_report())
     page.route(f"**/v1/fine-tunes/{RUN_ID}", lambda r: answer(r, run | {"history": []}))
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     curves = page.get_by_role("img", name=re.compile("^Loss over 6 epochs; at the last: training"))
@@ -139,7 +87,7 @@ def test_curves_come_from_what_is_kept_and_from_the_events(page: Page, reader: R
 def test_a_run_is_cancelled_only_after_a_question_and_can_be_resumed(
     page: Page, reader: Reader
 ) -> None:
-    service = Service(page, made_runs.run("running", 3), None)
+    service = FineTuneService(page, made_runs.run("running", 3), None)
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     state = page.get_by_role("region", name="State")
     expect(state).to_contain_text("epoch 3 of 6")
@@ -160,7 +108,7 @@ def test_a_run_is_cancelled_only_after_a_question_and_can_be_resumed(
 def test_a_worse_version_is_promoted_only_by_force_and_rolled_back(
     page: Page, reader: Reader
 ) -> None:
-    service = Service(page, made_runs.run("succeeded", 6), made_runs.beats_report())
+    service = FineTuneService(page, made_runs.run("succeeded", 6), made_runs.beats_report())
     page.goto(f"{reader.url}/#/fine-tunes/{RUN_ID}")
     panel = page.get_by_role("region", name="Promotion")
     panel.get_by_role("button", name="Promote").click()

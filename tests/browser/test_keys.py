@@ -102,6 +102,21 @@ def test_uploads_and_events_carry_the_key(page: Page, keyed: Keyed, watched: Wat
     assert events.headers["authorization"] == f"Bearer {keyed.full}"
 
 
+def test_too_little_right_is_said_and_another_key_can_be_used(
+    page: Page, keyed: Keyed, record: dict[str, Any]
+) -> None:
+    page.goto(keyed.url)
+    give(page, keyed.reading)
+    expect(page.get_by_role("link", name="made").first).to_be_visible()
+    page.set_input_files("#files", parts_of(made_files(seed=73)))
+    problem = page.locator(".uploads .failure")
+    expect(problem).to_contain_text("scope predict or train; this one has: read")
+    problem.get_by_role("button", name="Use another key").click()
+    page.get_by_label("Another key").fill(keyed.full)
+    page.get_by_role("button", name="Use it").click()
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+
+
 def test_a_file_is_fetched_with_the_key_and_saved(
     page: Page, keyed: Keyed, record: dict[str, Any]
 ) -> None:

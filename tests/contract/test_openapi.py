@@ -46,6 +46,14 @@ PROMISED = {
     "get /v1/datasets",
     "get /v1/datasets/{}",
     "delete /v1/datasets/{}",
+    "post /v1/fine-tunes",
+    "get /v1/fine-tunes",
+    "get /v1/fine-tunes/{}",
+    "get /v1/fine-tunes/{}/events",
+    "get /v1/fine-tunes/{}/checkpoints",
+    "post /v1/fine-tunes/{}/cancel",
+    "post /v1/fine-tunes/{}/resume",
+    "get /v1/fine-tunes/{}/report",
     "get /v1/models",
     "get /v1/models/{}/versions",
     "get /v1/models/{}/versions/{}",
@@ -120,10 +128,12 @@ def service(settings: Settings, sessions: SessionFactory) -> Iterator[str]:
     dispatcher.wait()
     with sessions.begin() as session:
         forget_model(session, "fake-risk")
+        forget_model(session, "ward-3-beats")
 
 
 OTHERWISE = {
     "post /v1/predict/afib-5y": 503,  # its weights may not be redistributed
+    "post /v1/models/{name}/versions/{number}/calibration": 422,  # a beat model has no threshold
     "post /v1/models/{name}/rollback": 409,  # nothing was promoted before
     "get /readyz": 503,  # no worker process here
 }
@@ -145,6 +155,29 @@ def dataset_of(client: httpx.Client, record: str) -> str:
     """A dataset of one record."""
     body = {"name": "d", "task": "beats", "record_ids": [record]}
     found: str = client.post("/v1/datasets", json=body).json()["id"]
+    return found
+
+
+def dataset_of_patients(client: httpx.Client) -> str:
+    """A dataset of three patients, which is enough to train on."""
+    records = [upload(client, beats_record(f"p{n}", n))["id"] for n in range(3)]
+    body = {"name": "three", "task": "beats", "record_ids": records}
+    found: str = client.post("/v1/datasets", json=body).json()["id"]
+    return found
+
+
+def fine_tuned(client: httpx.Client, dataset: str) -> str:
+    """A fine-tune of two epochs that has succeeded."""
+    body = {
+        "task": "beats",
+        "dataset_id": dataset,
+        "base": "ecgbert-beats",
+        "name": "ward-3-beats",
+        "hyperparameters": {"epochs": 2},
+    }
+    answer = client.post("/v1/fine-tunes", json=body, headers={"Prefer": "wait=30"}).json()
+    assert answer["status"] == "succeeded", answer
+    found: str = answer["id"]
     return found
 
 
@@ -173,6 +206,11 @@ def test_every_example_works_as_it_is_pasted(service: str, tmp_path: Path) -> No
             text = text.replace(examples.PREDICTION_ID, prediction)
             if "{dataset_id}" in path:
                 text = text.replace(examples.DATASET_ID, dataset_of(client, record))
+            if "fine-tunes" in path:
+                dataset = dataset_of_patients(client)
+                text = text.replace(examples.DATASET_ID, dataset)
+                if "{fine_tune_id}" in path:
+                    text = text.replace(examples.FINE_TUNE_ID, fine_tuned(client, dataset))
             if "import" in path:
                 text = text.replace("@wcr_afib_5y.pt", f"@{checkpoint}")
                 text = text.replace(examples.IMPORT_ID, imported(client, checkpoint))

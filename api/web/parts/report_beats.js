@@ -42,7 +42,7 @@ function confusion({ models }) {
     fill(place, matrix(models[chosen].confusion));
   };
   show(0);
-  return el("section", { "aria-label": "Confusion matrix", class: "confusion-part" }, el("div", { class: "card-head" }, el("h3", { text: "Confusion matrix" }),
+  return el("div", { class: "confusion-part" }, el("div", { class: "card-head" }, el("h3", { text: "Confusion matrix" }),
     models.length > 1 ? el("div", { class: "segments", role: "group", "aria-label": "Model" }, buttons) : null), place);
 }
 

@@ -75,7 +75,7 @@ export function unitPlot({ title, across, up, draw }) {
 /** A table that can be scrolled: heads, and rows whose first cell names them. */
 export function reportTable(name, heads, rows) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, el("table", { class: "figures" },
-    el("thead", {}, el("tr", {}, heads.map((text) => el("th", { scope: "col" }, text)))),
+    el("thead", {}, el("tr", {}, heads.map((text) => (text ? el("th", { scope: "col" }, text) : el("td"))))),
     el("tbody", {}, rows.map(([first, ...others]) => el("tr", {}, el("th", { scope: "row" }, first), others.map((one) => el("td", {}, one)))))));
 }
 

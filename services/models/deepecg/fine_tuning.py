@@ -8,7 +8,7 @@ nothing; the backbone then runs without dropout (upstream leaves its activation 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from services.models.deepecg.learning import (
     prepared,
     validation_figures,
     window_logits,
-    youden_threshold,
 )
 from services.models.deepecg.network import RiskNetwork, empty_network, reset_head
+from services.models.deepecg.operating_point import OperatingPoint, fitted
 from services.models.interface import FineTunePlan, LabelledRecords
 from services.training.engine import Outcome, Training, trained
 from services.training.freezing import parameter_groups
@@ -59,15 +59,6 @@ class HeadAlone(nn.Module):
         """(n, width) -> (n, labels)."""
         out: Tensor = self.proj(pooled)
         return out
-
-
-@dataclass(frozen=True)
-class _OperatingPoint:
-    """What follows the logit; the sources say where from."""
-
-    calibration: calibration.Calibration
-    threshold: float
-    source: str
 
 
 def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
@@ -95,23 +86,23 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
                 progress=_Share(progress, done * PREPARED, PREPARED / 2),
             )
         )
-    fitted, judged = _both_outcomes(*sets)
+    learned, judged = _both_outcomes(*sets)
     learning: nn.Module = network
     if learns_head_alone(chosen):
-        fitted, judged = (
+        learned, judged = (
             _pooled(network, windows, workspace / f"{name}-pooled", device, progress)
-            for windows, name in ((fitted, "train"), (judged, "validation"))
+            for windows, name in ((learned, "train"), (judged, "validation"))
         )
         learning = HeadAlone(network.proj)
     outcome = trained(
-        _training(learning, fitted, judged, chosen),
+        _training(learning, learned, judged, chosen),
         engine_plan(chosen, seed=plan.seed, device=device),
         workspace=workspace / "run",
         device=device,
         progress=_Share(progress, PREPARED, 1 - PREPARED),
     )
     point = _operating_point(learning, judged, chosen)
-    card = _card(start, plan, network, outcome, point, _left_out(train, fitted))
+    card = _card(start, plan, network, outcome, point, _left_out(train, learned))
     write_model_folder(out, network.cpu().state_dict(), card)
     return card
 
@@ -180,13 +171,13 @@ def layers_of(network: nn.Module) -> list[str]:
     return [*before, *positions, *(f"encoder.encoder.layers.{number}." for number in numbers)]
 
 
-def _both_outcomes(fitted: Windows, judged: Windows) -> tuple[Windows, Windows]:
-    for windows, name in ((fitted, "training"), (judged, "validation")):
+def _both_outcomes(learned: Windows, judged: Windows) -> tuple[Windows, Windows]:
+    for windows, name in ((learned, "training"), (judged, "validation")):
         if not len(windows):
             raise UnusableInput(f"no record of the {name} patients could be read")
-    if len(np.unique(fitted.label)) < 2:
+    if len(np.unique(learned.label)) < 2:
         raise UnusableInput("all records of the training patients have the same label")
-    return fitted, judged
+    return learned, judged
 
 
 def _pooled(
@@ -210,12 +201,12 @@ def _pooled(
 
 
 def _training(
-    network: nn.Module, fitted: Windows, judged: Windows, chosen: Mapping[str, Any]
+    network: nn.Module, learned: Windows, judged: Windows, chosen: Mapping[str, Any]
 ) -> Training:
     focal = (chosen["focal_alpha"], chosen["focal_gamma"]) if chosen["loss"] == "focal" else None
     class_weights = (1.0, 1.0)
     if chosen["class_weights"] == "inverse":
-        share = float(fitted.label.mean())
+        share = float(learned.label.mean())
         class_weights = min(0.5 / (1 - share), MOST_WEIGHT), min(0.5 / share, MOST_WEIGHT)
 
     def optimizer(module: nn.Module) -> torch.optim.Optimizer:
@@ -230,7 +221,7 @@ def _training(
 
     return Training(
         network=network,
-        data=fitted,
+        data=learned,
         loss=RiskLoss(focal=focal, weights=class_weights),
         optimizer=optimizer,
         validate=validation_figures(judged, RiskLoss(focal=focal), batch=_read_at_once(chosen)),
@@ -243,20 +234,17 @@ def _read_at_once(chosen: Mapping[str, Any]) -> int:
 
 def _operating_point(
     network: nn.Module, judged: Windows, chosen: Mapping[str, Any]
-) -> _OperatingPoint:
+) -> OperatingPoint:
     """Fitted to the validation patients where they suffice, else the published threshold."""
-    published = _OperatingPoint(calibration.Uncalibrated(), spec.THRESHOLD, spec.THRESHOLD_SOURCE)
+    published = OperatingPoint(calibration.Uncalibrated(), spec.THRESHOLD, spec.THRESHOLD_SOURCE)
     if chosen["operating_point"] == "published":
         return published
     values = window_logits(network, judged, batch=_read_at_once(chosen))
     logits, label = judged.by_record(values)
     try:
-        fitted = calibration.fit_platt(logits, label)
+        return fitted(logits, label, method="platt", of="validation records of the fine-tune")
     except UnusableInput:
         return published
-    threshold = youden_threshold(fitted.risk(logits), label)
-    source = f"Youden index over {len(label)} validation records of the fine-tune"
-    return _OperatingPoint(fitted, threshold, source)
 
 
 def _left_out(records: LabelledRecords, windows: Windows) -> int:
@@ -268,17 +256,15 @@ def _card(
     plan: FineTunePlan,
     network: RiskNetwork,
     outcome: Outcome,
-    point: _OperatingPoint,
+    point: OperatingPoint,
     left_out: int,
 ) -> dict[str, Any]:
     best = outcome.history[outcome.best_epoch - 1]
     card = new_card(
         name=start.name, network=network.config, source=start.source, synthetic=start.synthetic
     )
-    return card | {
+    return point.put_into(card) | {
         "input": card["input"] | start.window.as_card(),
-        "threshold": {"value": point.threshold, "source": point.source},
-        "calibration": point.calibration.as_card(),
         "seed": plan.seed,
         "hyperparameters": dict(plan.hyperparameters) | {"head": plan.head},
         "epochs": outcome.epochs,

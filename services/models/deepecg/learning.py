@@ -173,17 +173,3 @@ def auroc(scores: Values, label: Values) -> float:
     if not events or not others:
         return float("nan")
     return float((rank[label > 0].sum() - events * (events + 1) / 2) / (events * others))
-
-
-def youden_threshold(risk: Values, label: Values) -> float:
-    """The risk from which on `high` has the largest sum of sensitivity and specificity.
-
-    Halfway to the next lower risk, so that rounding turns no record around.
-    """
-    order = np.argsort(-risk, kind="stable")
-    hits, alarms = np.cumsum(label[order]), np.cumsum(1 - label[order])
-    last = np.append(np.flatnonzero(np.diff(risk[order])), len(risk) - 1)
-    gain = hits[last] / hits[-1] - alarms[last] / alarms[-1]
-    at = last[int(gain.argmax())]
-    lower = risk[order][at + 1] if at + 1 < len(risk) else 0.0
-    return float((risk[order][at] + lower) / 2)

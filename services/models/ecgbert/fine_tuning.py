@@ -122,7 +122,7 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
     with one_thread():
         outcome = trained(
             _training(network, fitted, judged, chosen),
-            engine_plan(chosen, seed=plan.seed),
+            engine_plan(plan),
             workspace=workspace / "run",
             device=device,
             progress=_Later(progress),
@@ -133,8 +133,9 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
     return card
 
 
-def engine_plan(chosen: Mapping[str, Any], *, seed: int) -> EnginePlan:
+def engine_plan(plan: FineTunePlan) -> EnginePlan:
     """The engine's numbers out of the hyperparameters."""
+    chosen = plan.hyperparameters
     epochs = chosen["freeze_epochs"] or None
     return EnginePlan(
         epochs=chosen["epochs"],
@@ -148,7 +149,8 @@ def engine_plan(chosen: Mapping[str, Any], *, seed: int) -> EnginePlan:
         average_decay=chosen["average_decay"] or None,
         freeze=tuple(Freeze(pattern, epochs=epochs) for pattern in FREEZABLE[chosen["freeze"]]),
         loaders=chosen["loaders"],
-        seed=seed,
+        checkpoint_every_s=plan.checkpoint_every_s,
+        seed=plan.seed,
     )
 
 

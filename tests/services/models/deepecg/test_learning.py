@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from services.models.deepecg.learning import RiskLoss, Windows, auroc, youden_threshold
+from services.models.deepecg.learning import RiskLoss, Windows, auroc
 
 LOGITS = torch.tensor([[-2.0], [0.5], [3.0]])
 TARGET = torch.tensor([0.0, 1.0, 0.0])
@@ -39,12 +39,6 @@ def test_auroc_counts_pairs_and_ties_half() -> None:
     pairs = scores[label > 0][:, None] - scores[label == 0]
     assert auroc(scores, label) == pytest.approx(((pairs > 0) + 0.5 * (pairs == 0)).mean())
     assert math.isnan(auroc(scores, np.zeros(60)))
-
-
-def test_the_threshold_has_the_largest_sum_of_sensitivity_and_specificity() -> None:
-    risk = np.array([0.1, 0.2, 0.3, 0.35, 0.4, 0.8, 0.8])
-    label = np.array([0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0])
-    assert youden_threshold(risk, label) == pytest.approx(0.6)
 
 
 def test_windows_of_a_record_are_averaged() -> None:

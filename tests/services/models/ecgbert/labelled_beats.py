@@ -18,7 +18,13 @@ from tests.signals import made_ecg
 
 def labelled_record(seed: int, *, n_leads: int = 2, duration_s: float = 60.0) -> LabelledRecord:
     gains = (1.2, -0.7)[:n_leads]
-    signal, peaks = made_ecg(duration_s=duration_s, lead_gains_mv=gains, seed=seed)
+    signal, peaks = made_ecg(
+        duration_s=duration_s,
+        heart_rate_bpm=60.0 + seed * 7 % 30,
+        lead_gains_mv=gains,
+        seed=seed,
+        uneven_s=0.06,
+    )
     every = 3 + seed % 3
     symbols = tuple("V" if n % every == every - 1 else "N" for n in range(len(peaks)))
     time = np.arange(-90, 90)

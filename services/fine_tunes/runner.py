@@ -1,0 +1,318 @@
+"""The long work of a fine-tune: split by patient, train, evaluate, and keep the new version."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy.orm import Session
+
+from services.datasets import service as datasets
+from services.datasets.labelled import StoredRecords
+from services.datasets.row import DatasetMemberRow
+from services.db.session import DATABASE_AWAY, SessionFactory
+from services.errors import NotFound, Unavailable, UnusableInput
+from services.evaluation.report_parts import BASE, NEW, PROMOTED, Compared
+from services.fine_tunes import repository
+from services.fine_tunes.row import FineTuneRow
+from services.fine_tunes.workspace import held, workspace_of
+from services.jobs import lifecycle
+from services.jobs.execution import DATABASE_PATIENCE_S, JobProgress
+from services.jobs.lifecycle import JobClaim
+from services.models.catalog import FAMILY_SPECS
+from services.models.comparison import Contender, compared
+from services.models.interface import FineTunable, FineTunePlan
+from services.models.spec import SPLIT_HYPERPARAMETERS
+from services.predictions.runner import Predictors
+from services.registry import service as registry
+from services.registry.files import put_version, stored_location, version_folder
+from services.registry.row import ModelVersionRow
+from services.registry.service import CARD, WEIGHTS, sha256_of
+from services.storage.base import Store
+from services.training.progress import Progress
+from services.training.splits import PatientSplit, patient_split
+
+PARTS = ("train", "validation", "test")
+TRAINED = 0.9  # of the whole work; the rest is the evaluation
+RUN, MODEL = "run", "model"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model folder that is in the store, not yet in the registry; and what it is worth."""
+
+    card: dict[str, Any]
+    sha256: str
+    location: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a run keeps its files, and what it computes on."""
+
+    data_dir: Path
+    device: str
+    checkpoint_every_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class _Work:
+    row: FineTuneRow
+    base: ModelVersionRow
+    promoted: ModelVersionRow | None
+    records: StoredRecords
+    dataset_name: str
+
+
+class FineTuneRunner:
+    """Implements services.jobs.execution.Runner."""
+
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        store: Store,
+        families: Mapping[str, FineTunable],
+        predictors: Predictors,
+        *,
+        places: Places,
+    ) -> None:
+        self._sessions, self._store, self._places = sessions, store, places
+        self._families, self._predictors = families, predictors
+
+    def run(self, claim: JobClaim, progress: JobProgress) -> TrainedModel:
+        """Trains and evaluates; what an earlier attempt has done is not done again."""
+        told = RunProgress(self._sessions, claim, progress)
+        work = self._work(claim.resource_id)
+        family = self._families.get(work.row.family)
+        if family is None:
+            raise Unavailable(f"this worker does not train the family {work.row.family}")
+        folder = workspace_of(self._places.data_dir, work.row.id)
+        with held(folder, progress.check_cancelled):
+            card = self._trained(work, family, folder, told)
+            report = self._evaluated(work, family, folder, told)
+            return self._kept(work, folder / MODEL, card, report)
+
+    def store(self, session: Session, claim: JobClaim, outcome: TrainedModel) -> None:
+        row = _existing(repository.of_job(session, claim.resource_id, for_update=True))
+        version = registry.add_version(
+            session,
+            row.project_id,
+            card=outcome.card,
+            sha256=outcome.sha256,
+            location=outcome.location,
+            synthetic=bool(outcome.card.get("synthetic", False)),
+        )
+        row.report = _named(outcome.report, f"{version.name}@{version.version}")
+        row.result_name, row.result_version = version.name, version.version
+
+    def _work(self, fine_tune_id: str) -> _Work:
+        with self._sessions.begin() as session:
+            row = _existing(repository.of_job(session, fine_tune_id, for_update=True))
+            dataset = datasets.get(session, row.dataset_id, project_id=row.project_id)
+            members = datasets.members(session, dataset)
+            if row.split is None:
+                row.split = split_of(members, row.hyperparameters)
+            base = registry.version(session, row.project_id, row.base_name, row.base_version)
+            promoted = registry.promoted_version(session, row.project_id, row.task)
+            records = StoredRecords(self._sessions, self._store, members)
+            return _Work(row, base, promoted, records, dataset.name)
+
+    def _trained(
+        self, work: _Work, family: FineTunable, folder: Path, progress: RunProgress
+    ) -> dict[str, Any]:
+        row = work.row
+        chosen = {k: v for k, v in row.hyperparameters.items() if k not in SPLIT_HYPERPARAMETERS}
+        with version_folder(self._store, work.base.location, work.base.sha256) as base:
+            return family.fine_tune(
+                _part(work, "train"),
+                _part(work, "validation"),
+                plan=FineTunePlan(
+                    base=base,
+                    head="reset" if row.head == "reset" else "keep",
+                    hyperparameters=chosen,
+                    seed=row.hyperparameters["seed"],
+                    checkpoint_every_s=self._places.checkpoint_every_s,
+                ),
+                workspace=folder / RUN,
+                out=folder / MODEL,
+                device=self._places.device,
+                progress=progress.until(TRAINED),
+            )
+
+    def _evaluated(
+        self, work: _Work, family: FineTunable, folder: Path, progress: RunProgress
+    ) -> dict[str, Any]:
+        """The new model, its base and the one that answers now, on the test patients."""
+        progress.event("log", {"message": "testing on patients that training has not seen"})
+        new = family.load(folder / MODEL, device=self._places.device)
+        contenders = [Contender(Compared(NEW, work.row.name), family.spec, new)]
+        for role, version in ((BASE, work.base), (PROMOTED, work.promoted)):
+            if version is not None and registry.predicts(version):
+                contenders.append(self._contender(role, version))
+        return compared(
+            work.row.task,
+            _part(work, "test"),
+            contenders,
+            progress=progress.until(1.0, begin=TRAINED),
+        )
+
+    def _contender(self, role: str, version: ModelVersionRow) -> Contender:
+        family = version.card["family"]
+        predictor = self._predictors.predictor(
+            family=family, location=version.location, sha256=version.sha256
+        )
+        about = Compared(role, f"{version.name}@{version.version}")
+        return Contender(about, FAMILY_SPECS[family], predictor)
+
+    def _kept(
+        self, work: _Work, model: Path, card: Mapping[str, Any], report: dict[str, Any]
+    ) -> TrainedModel:
+        row = work.row
+        card = {
+            **card,
+            "name": row.name,
+            "base": f"{row.base_name}@{row.base_version}",
+            "base_sha256": row.base_sha256,
+            "dataset": {
+                "id": row.dataset_id,
+                "name": work.dataset_name,
+                "sha256": row.dataset_sha256,
+            },
+            "fine_tune": row.id,
+            "seed": row.hyperparameters["seed"],
+            "hyperparameters": row.hyperparameters | {"head": row.head},
+            "code_version": row.code_version,
+            "metrics": {**card.get("metrics", {}), "test": headline(report)},
+        }
+        if work.base.synthetic:
+            card["synthetic"] = True
+        (model / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+        digest = sha256_of(model / WEIGHTS)
+        # each result has files of its own: a run that was resumed into more epochs has two
+        location = stored_location(f"{row.id}-{digest[:16]}")
+        put_version(self._store, location, model)
+        return TrainedModel(card, digest, location, report)
+
+
+class RunProgress:
+    """Tells of a run by events, and keeps in its row what a client asks for later.
+
+    Each checkpoint says that the attempt was not in vain. Waits for a database that is away.
+    """
+
+    def __init__(self, sessions: SessionFactory, claim: JobClaim, progress: JobProgress) -> None:
+        self._sessions, self._claim, self._progress = sessions, claim, progress
+        self.check_cancelled = progress.check_cancelled
+        self.advance = progress.advance
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        def note(session: Session) -> None:
+            row = _existing(repository.of_job(session, self._claim.resource_id, for_update=True))
+            if kind == "epoch":
+                row.history = [*row.history[: data["epoch"] - 1], data]
+            elif kind == "checkpoint":
+                others = [each for each in row.checkpoints if each["kind"] != data["kind"]]
+                row.checkpoints = [*others, data]
+                lifecycle.set_fruitful(session, self._claim)
+
+        if kind in ("epoch", "checkpoint"):
+            _patiently(lambda: self._in_transaction(note))
+        _patiently(lambda: self._progress.event(kind, data))
+
+    def until(self, end: float, *, begin: float = 0.0) -> Progress:
+        """The same listener for a part of the work."""
+        return _Part(self, begin, end)
+
+    def _in_transaction(self, action: Callable[[Session], None]) -> None:
+        with self._sessions.begin() as session:
+            action(session)
+
+
+class _Part:
+    def __init__(self, whole: RunProgress, begin: float, end: float) -> None:
+        self._whole, self._begin, self._end = whole, begin, end
+        self.event, self.check_cancelled = whole.event, whole.check_cancelled
+
+    def advance(self, fraction: float, *, stage: str = "") -> None:
+        self._whole.advance(self._begin + (self._end - self._begin) * fraction, stage=stage)
+
+
+def split_of(members: list[DatasetMemberRow], hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Patients and record ids of each part, as the row keeps them; UnusableInput for too few."""
+    counts: dict[str, NDArray[np.int64]] = {}
+    for member in members:
+        counts[member.patient] = counts.get(member.patient, 0) + _counted(member)
+    try:
+        split = patient_split(
+            counts,
+            validation_share=hyperparameters["validation_share"],
+            test_share=hyperparameters["test_share"],
+            seed=hyperparameters["seed"],
+        )
+    except ValueError as error:
+        raise UnusableInput(f"{error}: the dataset has too few") from error
+    return {part: _described(members, split, part) for part in PARTS}
+
+
+def headline(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The report's main figure of the new model, for its card."""
+    models = [model for model in report.get("models", ()) if model.get("role") == NEW]
+    known = ("macro_f1", "auroc", "auprc", "brier", "accuracy")
+    found = {name: models[0][name] for name in known if models and name in models[0]}
+    return {**found, "records": report.get("records"), "patients": report.get("patients")}
+
+
+def _counted(member: DatasetMemberRow) -> NDArray[np.int64]:
+    """Beats a class, or (records labelled 0, records labelled 1)."""
+    if member.label is None:
+        return np.array([member.counts[name] for name in sorted(member.counts)], dtype=np.int64)
+    return np.array([member.label < 0.5, member.label >= 0.5], dtype=np.int64)
+
+
+def _described(members: list[DatasetMemberRow], split: PatientSplit, part: str) -> dict[str, Any]:
+    patients = set(getattr(split, part))
+    held_ids = [member.record_id for member in members if member.patient in patients]
+    return {"patients": len(patients), "records": len(held_ids), "record_ids": held_ids}
+
+
+def _part(work: _Work, part: str) -> StoredRecords:
+    split: dict[str, Any] = work.row.split or {}
+    wanted = set(split[part]["record_ids"])
+    patients = {m.patient for m in work.records.members if m.record_id in wanted}
+    return work.records.of_patients(patients)
+
+
+def _named(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """The report with the new version's name, which it has only now."""
+    new = [model["name"] for model in report.get("models", ()) if model.get("role") == NEW]
+    if not new:
+        return report
+    for model in report["models"]:
+        model["name"] = name if model["role"] == NEW else model["name"]
+    for difference in report.get("differences", ()):
+        difference["model"] = name if difference["model"] == new[0] else difference["model"]
+    return report
+
+
+def _existing(row: FineTuneRow | None) -> FineTuneRow:
+    if row is None:
+        raise NotFound("the fine-tune was removed")
+    return row
+
+
+def _patiently(action: Callable[[], None]) -> None:
+    deadline = time.monotonic() + DATABASE_PATIENCE_S
+    while True:
+        try:
+            return action()
+        except DATABASE_AWAY:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
