@@ -59,6 +59,12 @@ HYPERPARAMETERS = {
     "shuffle": Hyperparameter(
         True, "whether chunks come in a new order each epoch; the original's come record by record"
     ),
+    "chunk_share": Hyperparameter(
+        1.0,
+        "of the chunks that an epoch goes through, others each time; for one token a sample",
+        minimum=0.001,
+        maximum=1.0,
+    ),
     "train_embedding": Hyperparameter(
         False, "whether tokens' and signal's embedding learn too; the guide freezes them"
     ),

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from services.ecg.record import IntArray
 from services.errors import UnusableInput
 from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
 from services.models.ecgbert.guide.chunks import ChunkedSentences, WordChunks, frozen_chunks
@@ -48,6 +49,7 @@ class GuideRecipe:
     learning_rate: float
     schedule: str
     shuffle: bool
+    chunk_share: float
     train_embedding: bool
     loss: str
     class_weights: str
@@ -116,7 +118,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         optimizer=lambda _: torch.optim.Adam(_learning(network, chosen), lr=chosen.learning_rate),
         validate=_validation(network, validation),
         schedule=warmup_cosine(_RISING_SHARE) if chosen.schedule == "cosine" else constant,
-        order=None if chosen.shuffle else lambda _: np.arange(len(sentences)),
+        order=lambda rng: _order(rng, len(sentences), chosen),
     )
     plan = EnginePlan(
         epochs=chosen.epochs,
@@ -132,6 +134,12 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         outcome = trained(training, plan, workspace=workspace, device=device, progress=progress)
     network.eval()
     return outcome
+
+
+def _order(rng: np.random.Generator, n_chunks: int, chosen: GuideRecipe) -> IntArray:
+    """The chunks that an epoch goes through, in their order."""
+    drawn = rng.permutation(n_chunks)[: max(1, round(chosen.chunk_share * n_chunks))]
+    return drawn if chosen.shuffle else np.sort(drawn)
 
 
 def _learning(network: GuideClassifier, chosen: GuideRecipe) -> list[nn.Parameter]:
