@@ -92,6 +92,9 @@ class Upkeep(threading.Thread):
             oldest = ids.id_at("imp", time.time() - ORPHAN_AGE_S)
             for import_id in imports.remove_orphans(session, self._runtime.store, before_id=oldest):
                 log.warning("upkeep.orphan_removed", import_id=import_id)
+            oldest = ids.id_at("ft", time.time() - ORPHAN_AGE_S)
+            for name in fine_tunes.remove_orphans(session, self._runtime.store, before_id=oldest):
+                log.warning("upkeep.orphan_removed", model=name)
             swept = fine_tunes.forget_old_workspaces(session, settings.data_dir)
         for fine_tune_id in swept:
             log.info("upkeep.workspace_removed", fine_tune_id=fine_tune_id)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Header, Query, Response
 from sqlalchemy.orm import Session
 from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse
 
 from api.answers import json_answer
 from api.dependencies import Idempotent, Reads, ReadSession, State, Trains
@@ -28,6 +29,7 @@ from api.state import ApiState
 from services.access.caller import Caller
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.errors import StateConflict
+from services.evaluation.report_html import report_html
 from services.fine_tunes import service as fine_tunes
 from services.fine_tunes.repository import FineTuneFilter
 from services.fine_tunes.row import FineTuneRow
@@ -165,12 +167,25 @@ def resume_fine_tune(
 
 @router.get(
     "/{fine_tune_id}/report",
-    responses=problems(404, 409),
+    responses=problems(
+        404, 409, beside={200: {"content": {"application/json": {}, "text/html": {}}}}
+    ),
+    response_class=Response,
     summary="The evaluation on patients that training never saw, beside base and promoted model",
 )
-def get_report(fine_tune_id: str, session: ReadSession, caller: Reads) -> Response:
+def get_report(
+    fine_tune_id: str,
+    session: ReadSession,
+    caller: Reads,
+    format_: Annotated[
+        Literal["json", "html"], Query(alias="format", description="html: one page with plots")
+    ] = "json",
+) -> Response:
     report = fine_tunes.report(session, fine_tune_id, project_id=caller.project_id)
-    return json_answer(report)
+    if format_ == "json":
+        return json_answer(report)
+    title = f"{report['models'][0]['name']} on patients that training never saw"
+    return HTMLResponse(report_html(report, title=title))
 
 
 def _made_once(

@@ -52,11 +52,13 @@ def overlap(
         if trained:
             how.append(BY_RHYTHM)
             found |= dict(_by_rhythm(members, trained))
-        dataset_id = (ancestor.card.get("dataset") or {}).get("id")
+        dataset = ancestor.card.get("dataset") or {}
+        dataset_id = dataset.get("id")
         held = repository.members(session, dataset_id) if isinstance(dataset_id, str) else []
         if held:
             how.append(BY_DATASET)
-            known = {row.record_sha256: row.name for row in held}
+            unseen = set(dataset.get("test_records", ()))  # on which it was only tested
+            known = {row.record_sha256: row.name for row in held if row.record_id not in unseen}
             found |= {
                 m.record_id: f"record {known[m.record_sha256]} of {dataset_id}"
                 for m in members

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from services.datasets import service as datasets
 from services.datasets.labelled import StoredRecords
+from services.datasets.members import Member, member_of
 from services.datasets.row import DatasetMemberRow
+from services.datasets.training_overlap import overlap
 from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import NotFound, Unavailable, UnusableInput
 from services.evaluation.report_parts import BASE, NEW, PROMOTED, Compared
@@ -30,6 +32,7 @@ from services.models.comparison import Contender, compared
 from services.models.interface import FineTunable, FineTunePlan
 from services.models.spec import SPLIT_HYPERPARAMETERS
 from services.predictions.runner import Predictors
+from services.records import service as records
 from services.registry import service as registry
 from services.registry.files import put_version, stored_location, version_folder
 from services.registry.row import ModelVersionRow
@@ -68,7 +71,7 @@ class _Work:
     base: ModelVersionRow
     promoted: ModelVersionRow | None
     records: StoredRecords
-    dataset_name: str
+    dataset: dict[str, Any]
 
 
 class FineTuneRunner:
@@ -121,8 +124,14 @@ class FineTuneRunner:
                 row.split = split_of(members, row.hyperparameters)
             base = registry.version(session, row.project_id, row.base_name, row.base_version)
             promoted = registry.promoted_version(session, row.project_id, row.task)
-            records = StoredRecords(self._sessions, self._store, members)
-            return _Work(row, base, promoted, records, dataset.name)
+            stored = StoredRecords(self._sessions, self._store, members)
+            described = {
+                "id": dataset.id,
+                "name": dataset.name,
+                "sha256": row.dataset_sha256,
+                "test_records": row.split["test"]["record_ids"],
+            }
+            return _Work(row, base, promoted, stored, described)
 
     def _trained(
         self, work: _Work, family: FineTunable, folder: Path, progress: RunProgress
@@ -152,10 +161,12 @@ class FineTuneRunner:
         """The new model, its base and the one that answers now, on the test patients."""
         progress.event("log", {"message": "testing on patients that training has not seen"})
         new = family.load(folder / MODEL, device=self._places.device)
-        contenders = [Contender(Compared(NEW, work.row.name), family.spec, new)]
+        members = self._test_members(work, progress)
+        known = self._trained_on(work.base, members)  # what the base has seen, the new one has too
+        contenders = [Contender(Compared(NEW, work.row.name, known), family.spec, new)]
         for role, version in ((BASE, work.base), (PROMOTED, work.promoted)):
             if version is not None and registry.predicts(version):
-                contenders.append(self._contender(role, version))
+                contenders.append(self._contender(role, version, members))
         return compared(
             work.row.task,
             _part(work, "test"),
@@ -163,12 +174,32 @@ class FineTuneRunner:
             progress=progress.until(1.0, begin=TRAINED),
         )
 
-    def _contender(self, role: str, version: ModelVersionRow) -> Contender:
+    def _test_members(self, work: _Work, progress: RunProgress) -> list[Member]:
+        """The test records with their rhythm, by which a model's training records are known."""
+        found = []
+        for held_out in _part(work, "test").members:
+            progress.check_cancelled()
+            with self._sessions() as session:
+                row = records.get(session, work.row.project_id, held_out.record_id)
+            patient, label = held_out.patient, held_out.label
+            found.append(
+                member_of(self._store, row, task=work.row.task, patient=patient, label=label)
+            )
+        return found
+
+    def _trained_on(self, version: ModelVersionRow, members: Sequence[Member]) -> frozenset[str]:
+        with self._sessions() as session:
+            return frozenset(overlap(session, self._store, version, members).records)
+
+    def _contender(
+        self, role: str, version: ModelVersionRow, members: Sequence[Member]
+    ) -> Contender:
         family = version.card["family"]
         predictor = self._predictors.predictor(
             family=family, location=version.location, sha256=version.sha256
         )
-        about = Compared(role, f"{version.name}@{version.version}")
+        name = f"{version.name}@{version.version}"
+        about = Compared(role, name, self._trained_on(version, members))
         return Contender(about, FAMILY_SPECS[family], predictor)
 
     def _kept(
@@ -180,11 +211,7 @@ class FineTuneRunner:
             "name": row.name,
             "base": f"{row.base_name}@{row.base_version}",
             "base_sha256": row.base_sha256,
-            "dataset": {
-                "id": row.dataset_id,
-                "name": work.dataset_name,
-                "sha256": row.dataset_sha256,
-            },
+            "dataset": work.dataset,
             "fine_tune": row.id,
             "seed": row.hyperparameters["seed"],
             "hyperparameters": row.hyperparameters | {"head": row.head},

@@ -22,7 +22,10 @@ from services.jobs.states import ENDED, JobStatus
 from services.models.catalog import FAMILY_SPECS
 from services.models.spec import SPLIT_HYPERPARAMETERS, FamilySpec, chosen_hyperparameters
 from services.registry import service as registry
+from services.registry.files import PREFIX as MODELS
+from services.registry.files import discard_version, stored_location
 from services.registry.row import ModelVersionRow
+from services.storage.base import Store
 from services.version import code_version
 
 WORKSPACE_KEPT = timedelta(days=14)  # after the end, so that it can be resumed
@@ -165,6 +168,24 @@ def resume(
     row.job, row.job_id = job, job.id
     session.flush()
     return row
+
+
+def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[str]:
+    """Model folders that a crash left behind, of runs that have ended and have no such version."""
+    there = {name for name in store.folders(MODELS) if name.startswith("ft_") and name < before_id}
+    if not there:
+        return []
+    runs = {name.partition("-")[0] for name in there}
+    needed = repository.still_needed(session, runs, ended_before=clock.now())
+    known = registry.locations(session)
+    left = sorted(
+        name
+        for name in there
+        if name.partition("-")[0] not in needed and stored_location(name) not in known
+    )
+    for name in left:
+        discard_version(store, stored_location(name))
+    return left
 
 
 def forget_old_workspaces(session: Session, data_dir: Path) -> list[str]:

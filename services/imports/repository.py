@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 
 from services.imports.row import ModelImportRow
 from services.jobs.row import JobRow
-from services.registry.row import ModelVersionRow
 
 
 def by_id(session: Session, import_id: str) -> ModelImportRow | None:
@@ -23,8 +22,3 @@ def unfinished(session: Session, import_ids: Iterable[str]) -> set[str]:
         .where(ModelImportRow.id.in_(list(import_ids)), JobRow.finished_at.is_(None))
     )
     return set(session.scalars(query))
-
-
-def locations(session: Session) -> set[str]:
-    """Of all model versions."""
-    return set(session.scalars(select(ModelVersionRow.location)))

@@ -116,7 +116,7 @@ def discard_if_ended(session: Session, store: Store, import_id: str) -> None:
     if row is None or row.job.finished_at is None:
         return
     files.discard(store, import_id)
-    if stored_location(import_id) not in repository.locations(session):
+    if stored_location(import_id) not in registry.locations(session):
         discard_version(store, stored_location(import_id))
 
 
@@ -126,9 +126,9 @@ def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[st
     left = sorted(waiting - repository.unfinished(session, waiting)) if waiting else []
     for import_id in left:
         files.discard(store, import_id)
-    kept = {name for name in store.folders(MODELS) if name < before_id}
+    kept = {name for name in store.folders(MODELS) if name.startswith("imp_") and name < before_id}
     unnamed = kept - repository.unfinished(session, kept) if kept else set()
-    known = repository.locations(session) if unnamed else set()
+    known = registry.locations(session) if unnamed else set()
     for import_id in sorted(unnamed):
         if stored_location(import_id) not in known:
             store.delete_all(f"{MODELS}{import_id}/")

@@ -139,6 +139,10 @@ def last_promotion_to(
     return session.scalars(query.order_by(PromotionRow.id.desc())).first()
 
 
+def locations(session: Session) -> set[str]:
+    return set(session.scalars(select(ModelVersionRow.location)))
+
+
 def one_registration_at_a_time(session: Session) -> None:
     """Waits for other processes that register models; held to the end of the transaction."""
     session.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _REGISTRATION_LOCK})

@@ -354,6 +354,11 @@ def all_answering(session: Session) -> list[ModelVersionRow]:
     return repository.all_answering(session)
 
 
+def locations(session: Session) -> set[str]:
+    """Where the files of all versions lie."""
+    return repository.locations(session)
+
+
 def shipped_folders() -> Iterator[Path]:
     """Model folders that are part of the installed code."""
     root = Path(str(files("services.models"))) / "shipped"

@@ -24,7 +24,7 @@ from tests.services.models.ecgbert.labelled_beats import labelled_record
 from tests.signals import wfdb_files
 
 PATIENTS = 7
-QUICK = {"epochs": 16, "batch": 8, "patience": 16, "seed": 4}
+QUICK = {"epochs": 9, "batch": 8, "patience": 9, "seed": 4}
 NAME = "own-beats"
 
 
@@ -159,10 +159,10 @@ def test_a_run_that_is_killed_twice_ends_as_an_undisturbed_one_and_answers_once_
     undisturbed = ended(live_client, begun(live_client, dataset))
     assert undisturbed["status"] == "succeeded", undisturbed
     disturbed = begun(live_client, dataset)
-    wait_for_epoch(live_client, disturbed, 3)
+    wait_for_epoch(live_client, disturbed, 2)
     trainers[0].kill()  # the worker, and with it the process of the run
     trainers.append(new_trainer(live, tmp_path / "trainer-1.log"))
-    wait_for_epoch(live_client, disturbed, 7)
+    wait_for_epoch(live_client, disturbed, 4)
     os.kill(run_of(trainers[1]), signal.SIGKILL)
     disturbed = ended(live_client, disturbed)
     assert disturbed["status"] == "succeeded", disturbed
@@ -192,6 +192,9 @@ def assert_reported(client: httpx.Client, fine_tune: dict[str, Any]) -> None:
     names = {model["role"]: model["name"] for model in report["models"]}
     assert names["new"] == f"{result['name']}@{result['version']}"
     assert "ecgbert-beats@1" in names.values()
+    page = client.get(f"/v1/fine-tunes/{fine_tune['id']}/report", params={"format": "html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert f"{result['name']}@{result['version']}" in page.text
 
 
 def assert_answers_once_promoted(client: httpx.Client, fine_tune: dict[str, Any]) -> None:
@@ -230,9 +233,3 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_when_resumed(
     statuses = [data["status"] for kind, data in events_of(live_client, run) if kind == "status"]
     assert statuses == ["queued", "running", "cancelled", "queued", "running", "succeeded"]
     assert_problem(live_client.post(f"{url}/resume"), 409, "ask for more")
-    more = QUICK["epochs"] + 1
-    assert live_client.post(f"{url}/resume", json={"epochs": more}).status_code == 202
-    further = ended(live_client, run)
-    assert (further["status"], further["epoch"], further["epochs"]) == ("succeeded", more, more)
-    assert further["result_model"]["version"] == done["result_model"]["version"] + 1
-    assert further["history"][: QUICK["epochs"]] == done["history"]

@@ -210,3 +210,30 @@ def test_nothing_moves_out_of_an_end() -> None:
     for status in ENDED:
         assert not any(may_move(status, after) for after in JobStatus)
     assert may_move(JobStatus.RUNNING, JobStatus.QUEUED)
+
+
+def test_attempts_count_from_the_last_one_that_kept_something(session: Session) -> None:
+    job = queued_job(session)
+    statuses = []
+    for attempt in range(1, 6):
+        claim = lifecycle.claim(session, job.id, worker="w", lease_s=60)
+        assert claim is not None
+        if attempt == 2:
+            lifecycle.set_fruitful(session, claim)
+        statuses.append(lifecycle.give_up_attempt(session, claim, max_attempts=3))
+    assert statuses == ["queued"] * 4 + ["failed"]
+    assert lifecycle.give_up_attempt(session, claim, max_attempts=3) is None
+
+
+def test_a_claim_says_whether_it_holds_and_whether_the_owner_asks_to_stop(
+    session: Session,
+) -> None:
+    job = queued_job(session)
+    claim = lifecycle.claim(session, job.id, worker="w", lease_s=60)
+    assert claim is not None
+    assert lifecycle.holds(session, claim) is True
+    lifecycle.cancel(session, job.id)
+    session.flush()
+    assert lifecycle.holds(session, claim) is None
+    assert lifecycle.give_up_attempt(session, claim, max_attempts=3) == JobStatus.CANCELLED
+    assert lifecycle.holds(session, claim) is False
