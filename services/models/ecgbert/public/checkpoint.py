@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-
-# only to catch what torch's restricted reader raises; nothing is unpickled here
-from pickle import UnpicklingError  # noqa: TID251
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from services.errors import MalformedInput, NotFound, TooLarge
+from services.errors import MalformedInput, NotFound
 from services.models.ecgbert import spec
 from services.models.ecgbert.reference import spec as reference
 from services.models.ecgbert.reference.network import GuideNetwork
+from services.models.public_checkpoints import read_public_checkpoint
 
 # where the guide looks, in its order; the last resort is any .pth file
 EMBEDDING_FILE, ENCODER_FILE = "emb_model_1_results.pth", "bert_model_1_results.pth"
@@ -25,7 +21,6 @@ SINGLE_FILE = "sf1.0_bs32_lr0.0005_ep500_ecgbert_model.pth"
 
 MAX_BYTES = 256 * 1024 * 1024  # stored or unpacked; the public file has 0.8 MB
 _SHOWN = 5  # keys that an error names
-_NAMED_BY_TORCH = re.compile(r"GLOBAL ([\w.]+)")
 
 _VOCABULARY_TENSORS = ("token_embedding.weight", "fc.weight", "fc.bias")
 
@@ -110,21 +105,7 @@ def expected_tensors() -> dict[str, Tensor]:
 
 
 def _tensors(file: Path) -> dict[str, Tensor]:
-    _check_size(file)
-    try:
-        # the one torch.load here: weights_only reads tensors and plain containers, runs nothing
-        stored = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
-    except UnpicklingError as problem:
-        named = _NAMED_BY_TORCH.search(str(problem))
-        tried = (
-            f"it names {named[1]}, and a" if named else "it is damaged, or holds other objects; a"
-        )
-        raise MalformedInput(
-            f"{file.name}: {tried} file of weights holds tensors only; nothing in it was executed"
-        ) from problem
-    except (RuntimeError, ValueError, EOFError, KeyError, TypeError, OSError) as problem:
-        raise MalformedInput(f"{file.name}: not a file that torch.save wrote") from problem
-    return _as_tensors(file, stored)
+    return _as_tensors(file, read_public_checkpoint(file, max_bytes=MAX_BYTES))
 
 
 def _as_tensors(file: Path, stored: Any) -> dict[str, Tensor]:
@@ -134,15 +115,6 @@ def _as_tensors(file: Path, stored: Any) -> dict[str, Tensor]:
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise MalformedInput(f"{file.name}: {name!r} is no tensor; expected a plain state dict")
     return dict(stored)
-
-
-def _check_size(file: Path) -> None:
-    size = file.stat().st_size
-    if zipfile.is_zipfile(file):
-        with zipfile.ZipFile(file) as archive:
-            size = max(size, sum(entry.file_size for entry in archive.infolist()))
-    if size > MAX_BYTES:
-        raise TooLarge(f"{file.name}: {size:,} bytes, at most {MAX_BYTES:,} are read")
 
 
 def _public_name(name: str) -> str:

@@ -117,7 +117,7 @@ def test_another_type_is_refused(state: dict[str, Tensor], tmp_path: Path) -> No
 def test_code_in_a_checkpoint_is_refused_and_named(tmp_path: Path) -> None:
     mark = tmp_path / "was-here"
     torch.save({"fc.bias": Attack(os.system, f"touch {mark}")}, tmp_path / "a.pth")
-    with pytest.raises(MalformedInput, match=r"names posix\.system.*nothing in it was executed"):
+    with pytest.raises(MalformedInput, match=r"nothing was run.*would call posix\.system"):
         read_checkpoint(tmp_path)
     assert not mark.exists()
 
