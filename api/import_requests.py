@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from fastapi import Response, UploadFile
@@ -22,28 +23,40 @@ from services.imports import files, service
 from services.imports.files import IncomingFile
 from services.imports.row import ModelImportRow
 from services.jobs.states import ENDED, JobStatus
+from services.models.model_archive import card_of_archive, is_model_archive
 from services.registry import service as registry
 from services.storage.factory import workspace
 
 log = structlog.get_logger()
+
+DEFAULT_TASK = "afib-5y"
 
 
 def of_upload(
     state: ApiState,
     parts: Sequence[UploadFile],
     *,
-    task: str,
+    task: str | None,
     name: str | None,
     idempotent: IdempotentRequest,
 ) -> ModelImportRow:
-    """The import of these files; nothing is kept of what cannot become one."""
+    """The import of these files; nothing is kept of what cannot become one.
+
+    task: None for that of an archive's card, or of a published file that needs none named.
+    """
     project_id = idempotent.project_id
+    asked, task = task, task or DEFAULT_TASK
     with state.sessions() as session:  # before the files are copied
         service.require_importable(
             session, project_id, task=task, name=name, file_names=_names(parts)
         )
     with workspace(state.settings) as folder:
         incoming = [_received(part, Path(folder) / str(n)) for n, part in enumerate(parts)]
+        if is_model_archive([file.plain_name for file in incoming]):
+            card = card_of_archive(incoming[0].path)
+            task = _task_of_archive(card, asked)
+            with state.sessions() as session:
+                service.require_name(session, project_id, name or card["name"], task)
         body = [[(file.plain_name, file.sha256) for file in incoming], task, name]
         once = idempotent.with_body(body)
         import_id = service.new_import_id()
@@ -91,6 +104,13 @@ def _version_answer(state: ApiState, row: ModelImportRow, headers: dict[str, str
     status = 201 if version.created_at >= row.created_at else 200
     headers = {**headers, "Location": f"/v1/models/{name}/versions/{number}"}
     return json_answer(body.model_dump(), status=status, headers=headers)
+
+
+def _task_of_archive(card: Mapping[str, Any], asked: str | None) -> str:
+    task: str = card["task"]
+    if asked not in (None, task):
+        raise UnusableInput(f"the archive's model is for the task {task}, not for {asked}")
+    return task
 
 
 def _names(parts: Sequence[UploadFile]) -> list[str]:

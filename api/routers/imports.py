@@ -37,14 +37,15 @@ router = APIRouter(tags=["models"])
             202: {"model": ModelImportOut, "description": "goes on; `Location` says where to look"},
         },
     ),
-    summary="Bring in a published checkpoint; nothing in it is executed",
+    summary="Bring in a published checkpoint, or a version of another Ectopy; nothing is executed",
 )
 async def import_model(
     file: Annotated[
         list[UploadFile],
         File(
             description="wcr_afib_5y.pt or base_ssl.pt; for beats the public ECGBERT checkpoint "
-            "(.pth) with its four _cluster.pkl files or their clusters.npz"
+            "(.pth) with its four _cluster.pkl files or their clusters.npz; or what another Ectopy "
+            "gave as a version's download (.zip)"
         ),
     ],
     _: Administers,
@@ -54,7 +55,10 @@ async def import_model(
     name: Annotated[
         str | None, Form(max_length=100, description="of the model; by default the file's usual")
     ] = None,
-    task: Annotated[TaskName, Form(description="of the model")] = "afib-5y",
+    task: Annotated[
+        TaskName | None,
+        Form(description="of the model; by default an archive's own, else `afib-5y`"),
+    ] = None,
 ) -> Response:
     """Waits for the worker, up to 60 s by default: 201 with the version, or the file's problem."""
     row = await run_in_threadpool(

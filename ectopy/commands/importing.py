@@ -39,15 +39,16 @@ def import_file(
         with sessions() as session:
             names = [each.name for each in together]
             service.require_importable(session, project_id, task=task, name=name, file_names=names)
+        kind, main = service.importer_and_file(task, names)
         with workspace(settings) as folder:
             incoming = Path(folder) / "incoming"
             incoming.mkdir()
             for each in together:
                 (incoming / each.name).symlink_to(each.resolve())
             made = made_in_store(
-                IMPORTERS[task],
+                IMPORTERS[kind],
                 store,
-                incoming / file.name,
+                incoming / main,
                 name=name,
                 into=Path(folder) / "model",
                 import_id=import_id,

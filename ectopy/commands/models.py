@@ -42,7 +42,8 @@ def import_model(
     file: Annotated[
         Path,
         typer.Argument(
-            help="wcr_afib_5y.pt or base_ssl.pt; with --task beats ECGBERT's .pth file",
+            help="wcr_afib_5y.pt or base_ssl.pt; with --task beats ECGBERT's .pth file; "
+            "or a version's download of another Ectopy (.zip), for any task",
             exists=True,
             dir_okay=False,
         ),
@@ -55,7 +56,7 @@ def import_model(
         typer.Option(exists=True, help="ECGBERT's: folder of the four .pkl files, or an .npz"),
     ] = None,
 ) -> None:
-    """Bring a published checkpoint in; nothing in it is executed. Database and store as set."""
+    """Bring a published checkpoint or a version in; nothing in it is executed."""
     from ectopy.commands.importing import import_file
 
     lines = import_file(

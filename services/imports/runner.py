@@ -15,7 +15,6 @@ from services.imports.row import ModelImportRow
 from services.imports.service import ImportedModel
 from services.jobs.execution import JobProgress
 from services.jobs.lifecycle import JobClaim
-from services.models.catalog import IMPORT_FILES
 from services.models.interface import Importer
 from services.registry import service as registry
 from services.registry.files import put_version, stored_location
@@ -41,20 +40,19 @@ class ImportRunner:
     def run(self, claim: JobClaim, progress: JobProgress) -> ImportedModel:
         with self._sessions() as session:
             row = _import(session, claim)
-        if row.task not in self._importers:
+        names = [file["name"] for file in row.files]
+        kind, main = service.importer_and_file(row.task, names)
+        if kind not in self._importers:
             raise Unavailable(f"this worker does not know how to import for the task {row.task}")
         with self._workspace() as folder:
-            names = [file["name"] for file in row.files]
             incoming = Path(folder) / "incoming"
             incoming.mkdir()
             files.brought(self._store, row.id, names, incoming)
-            checkpoint = IMPORT_FILES[row.task].checkpoint(names)
-            assert checkpoint is not None  # noqa: S101 - held to it when it was created
             progress.advance(0.1, stage="reading")
             return made_in_store(
-                self._importers[row.task],
+                self._importers[kind],
                 self._store,
-                incoming / checkpoint,
+                incoming / main,
                 name=row.name,
                 into=Path(folder) / "model",
                 import_id=row.id,

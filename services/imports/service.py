@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from services.imports.files import IncomingFile
 from services.imports.row import ModelImportRow
 from services.jobs import dispatch, lifecycle
 from services.models.catalog import IMPORT_FILES, TASKS
+from services.models.model_archive import ARCHIVE, NAME, is_model_archive
 from services.registry import repository as models
 from services.registry import service as registry
 from services.registry.files import PREFIX as MODELS
@@ -23,8 +23,6 @@ from services.registry.files import discard_version, stored_location
 from services.registry.row import ModelVersionRow
 from services.registry.service import Content
 from services.storage.base import Store
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 @dataclass(frozen=True)
@@ -46,11 +44,14 @@ def require_importable(
     """Raises UnusableInput or StateConflict before any work is spent."""
     if task not in TASKS:
         raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
-    if IMPORT_FILES[task].checkpoint(file_names) is None:
+    if not is_model_archive(file_names) and IMPORT_FILES[task].checkpoint(file_names) is None:
         count = f"{len(file_names)} file{'s were' if len(file_names) != 1 else ' was'} sent"
-        raise UnusableInput(f"{count}; {IMPORT_FILES[task].expected}")
-    if name is not None:
-        _require_name(session, project_id, name, task)
+        raise UnusableInput(
+            f"{count}; {IMPORT_FILES[task].expected}, "
+            "or the .zip that another Ectopy gave as a version's download"
+        )
+    if name is not None and not is_model_archive(file_names):  # whose card tells the task
+        require_name(session, project_id, name, task)
 
 
 def create(
@@ -81,6 +82,15 @@ def create(
     return row
 
 
+def importer_and_file(task: str, file_names: Sequence[str]) -> tuple[str, str]:
+    """Which importer reads the files, ARCHIVE or that of the task, and which one it is given."""
+    if is_model_archive(file_names):
+        return ARCHIVE, file_names[0]
+    checkpoint = IMPORT_FILES[task].checkpoint(file_names)
+    assert checkpoint is not None  # noqa: S101 - `require_importable` holds them to it
+    return task, checkpoint
+
+
 def find(session: Session, project_id: str, import_id: str) -> ModelImportRow | None:
     row = repository.by_id(session, import_id)
     return row if row is not None and row.project_id == project_id else None
@@ -98,7 +108,7 @@ def register(session: Session, project_id: str, made: ImportedModel) -> ModelVer
     """The version of the registry; it answers at once where nothing else does and it may."""
     name, task = made.card["name"], made.card["task"]
     models.one_registration_at_a_time(session)
-    _require_name(session, project_id, name, task)
+    require_name(session, project_id, name, task)
     version = registry.enter(
         session,
         project_id,
@@ -136,8 +146,8 @@ def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[st
     return left
 
 
-def _require_name(session: Session, project_id: str, name: str, task: str) -> None:
-    if not _NAME.fullmatch(name):
+def require_name(session: Session, project_id: str, name: str, task: str) -> None:
+    if not NAME.fullmatch(name):
         raise UnusableInput(
             f"name {name[:120]!r}: 1 to 100 letters, digits, dots, dashes or underscores, "
             "the first a letter or digit"

@@ -112,7 +112,11 @@ def execute(
             runner.store(session, claim, outcome)
         return True
 
-    kept = _with_patience(sessions, end)
+    try:
+        kept = _with_patience(sessions, end)
+    except EctopyError as problem:  # what came out cannot be kept, as where a name was taken
+        status, error = JobStatus.FAILED, problem.problem()
+        kept = _with_patience(sessions, end)
     log.info(
         "job.ended" if kept else "job.claim_lost",
         job_id=claim.job_id,

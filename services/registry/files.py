@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.errors import NotFound, Unavailable
+from services.models.model_archive import OPTIONAL_FILES, REQUIRED_FILES
 from services.registry.service import (
-    OPTIONAL_FILES,
-    REQUIRED_FILES,
     STORED,
     VERSION_FILES,
     WEIGHTS,

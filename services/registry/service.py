@@ -19,19 +19,17 @@ from sqlalchemy.orm import Session
 
 from services import clock
 from services.access.caller import SHARED_PROJECT
-from services.ecg.training_beats import TRAINING_BEATS
 from services.errors import NotFound, StateConflict, Unavailable, UnusableInput
 from services.evaluation.report_parts import worse_than
 from services.models.catalog import HOW_TO_GET, TASKS
+from services.models.model_archive import CARD as CARD
+from services.models.model_archive import OPTIONAL_FILES, REQUIRED_FILES
+from services.models.model_archive import WEIGHTS as WEIGHTS
 from services.registry import repository
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 SHIPPED = "shipped:"
 STORED = "store:"
-WEIGHTS = "weights.safetensors"
-CARD = "card.json"
-REQUIRED_FILES = (WEIGHTS, CARD)
-OPTIONAL_FILES = ("clusters.npz", TRAINING_BEATS)
 VERSION_FILES = (*OPTIONAL_FILES, *REQUIRED_FILES)
 _CONTENT_LETTERS = 16
 PROMOTE, ROLLBACK, SHIPPING = "promote", "rollback", "ship"

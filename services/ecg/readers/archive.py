@@ -94,12 +94,15 @@ class OpenedArchive:
         except MalformedInput:
             return b""
 
-    def extracted(self, path: str, target: Path) -> SourceFile:
-        """The entry written to `target`, labelled with its plain name."""
+    def extracted(self, path: str, target: Path, *, nested: bool = False) -> SourceFile:
+        """The entry written to `target`, labelled with its plain name.
+
+        nested: it may be an archive itself, which stays packed.
+        """
         file = SourceFile(plain_name(path), target)
         with _damage_named(self.name):
             self._extract(self.entries[path], target)
-        if is_archive(file):
+        if not nested and is_archive(file):
             raise MalformedInput(
                 f"{self.name}: {shown(file.name)} is an archive inside of the archive"
             )

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from services.db.session import SessionFactory, engine_for, session_factory
-from services.errors import UnusableInput
+from services.errors import StateConflict, UnusableInput
 from services.jobs import events, lifecycle
 from services.jobs.execution import JobProgress, execute
 from services.jobs.lifecycle import JobClaim
@@ -162,3 +162,16 @@ def test_progress_survives_a_database_that_is_away(claim: JobClaim) -> None:
     progress = JobProgress(session_factory(nowhere), claim, threading.Event())
     progress._next_write = 0.0
     progress.advance(0.5)
+
+
+def test_what_cannot_be_kept_fails_the_job(sessions: SessionFactory, claim: JobClaim) -> None:
+    class Refused(Work):
+        def store(self, session: Session, claim: JobClaim, outcome: Any) -> None:
+            raise StateConflict("the name was taken meanwhile")
+
+    execute(sessions, claim, Refused(lambda _: None), threading.Event())
+    with sessions() as session:
+        job = session.get(JobRow, claim.job_id)
+        assert job is not None
+        assert job.error is not None
+        assert (job.status, job.error["status"]) == ("failed", 409)
