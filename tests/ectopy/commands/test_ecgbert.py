@@ -51,6 +51,25 @@ def test_a_trace_is_written_under_the_name_that_was_asked_for(public: Path) -> N
         assert arrays["lead0_logits"].shape == (n_tokens, 75)
 
 
+def test_the_default_arithmetic_is_traced_under_the_same_names(public: Path) -> None:
+    record = write_dataset(public / "data", ("a1",)) / "a1.hea"
+    for compat in ("reference", "default"):
+        arguments = trace_arguments(public, compat=compat, out=public / f"{compat}.npz")
+        result = called(arguments[0], record, *arguments[2:])
+        assert result.exit_code == 0, result.output
+    with np.load(public / "reference.npz") as theirs, np.load(public / "default.npz") as ours:
+        only_theirs = {"adc", "gain", "baseline", "lead0_plus4_logits", "lead1_plus4_logits"}
+        assert set(theirs) - only_theirs <= set(ours)
+        assert set(ours) - set(theirs) == {"lead0_token_beat", "lead1_token_beat"}
+        starts, ends = ours["lead0_token_start"], ours["lead0_token_end"]
+        assert (starts[1:] == ends[:-1]).all()  # half-open, and nothing is left out
+        assert ends[-1] == len(ours["preprocessed"]) == 3600
+        assert sorted(set(ours["lead0_token_label"].tolist())) == [-100, 0, 1, 2, 3, 4]
+        labelled = ours["lead0_token_label"] != -100
+        assert (labelled == (ours["lead0_token_beat"] >= 0)).all()
+        assert ours["lead0_logits"].shape == (len(ours["lead0_tokens"]), 75)
+
+
 def test_a_trace_into_a_folder_that_is_not_there_costs_no_work(public: Path) -> None:
     result = called(*trace_arguments(public, out=public / "nowhere" / "trace.npz"))
     assert isinstance(result.exception, UnusableInput)
