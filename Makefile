@@ -10,7 +10,7 @@ OUT ?= services/models/shipped/ecgbert-beats
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
-	bench screenshots bench-deepecg train-default ec57 compose-test clean FORCE
+	bench screenshots bench-deepecg bench-ecgbert train-default ec57 compose-test clean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ bench: $(VENV)/.dev ## where the time of a prediction goes, and its memory
 
 screenshots: $(VENV)/.dev ## pictures of the page for the docs: MITDB=folder adds one with a reference
 	$(RUN) docs.screenshots $(if $(MITDB),--mitdb $(MITDB))
+
+bench-ecgbert: $(VENV)/.dev ## ECGBERT's stages and epoch beside the guide's own loop: MITDB=folder
+	$(if $(MITDB),,$(error say where the records are: make bench-ecgbert MITDB=folder))
+	$(RUN) benchmarks.ecgbert --mitdb $(MITDB) $(if $(EPOCH),--epoch)
 
 bench-deepecg: $(VENV)/.serve ## DeepECG's network, plain and as it serves, in turns
 	$(RUN) benchmarks.deepecg

@@ -62,6 +62,7 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
         workspace=workspace / "run",
         device=device,
         progress=_Part(progress, PREPARED, 1.0),
+        checkpoint_every_s=plan.checkpoint_every_s,
     )
     card = model_card(plan, chosen, base, outcome)
     write_model_folder(out, network=network.cpu(), clusters=clusters, card=card)

@@ -95,6 +95,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
     workspace: Path,
     device: str,
     progress: Progress,
+    checkpoint_every_s: float = EnginePlan.checkpoint_every_s,
 ) -> Outcome:
     """Fits the network in place; afterwards it has the weights of the best epoch.
 
@@ -128,6 +129,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         monitor="macro_f1" if scored else "loss",
         higher_is_better=scored,
         precision=chosen.precision,
+        checkpoint_every_s=checkpoint_every_s,
         seed=seed,
     )
     with one_thread():
