@@ -36,7 +36,7 @@ from services.records import service as records
 from services.registry import service as registry
 from services.registry.files import put_version, stored_location, version_folder
 from services.registry.row import ModelVersionRow
-from services.registry.service import CARD, WEIGHTS, sha256_of
+from services.registry.service import CARD, Content, content_of
 from services.storage.base import Store
 from services.training.progress import Progress
 from services.training.splits import PatientSplit, patient_split
@@ -51,7 +51,7 @@ class TrainedModel:
     """A model folder that is in the store, not yet in the registry; and what it is worth."""
 
     card: dict[str, Any]
-    sha256: str
+    content: Content
     location: str
     report: dict[str, Any]
 
@@ -104,15 +104,15 @@ class FineTuneRunner:
 
     def store(self, session: Session, claim: JobClaim, outcome: TrainedModel) -> None:
         row = _existing(repository.of_job(session, claim.resource_id, for_update=True))
-        version = registry.add_version(
+        version = registry.enter(
             session,
             row.project_id,
             card=outcome.card,
-            sha256=outcome.sha256,
+            content=outcome.content,
             location=outcome.location,
-            synthetic=bool(outcome.card.get("synthetic", False)),
         )
         row.report = _named(outcome.report, f"{version.name}@{version.version}")
+        version.report = row.report  # by which a promotion is judged
         row.result_name, row.result_version = version.name, version.version
 
     def _work(self, fine_tune_id: str) -> _Work:
@@ -221,11 +221,11 @@ class FineTuneRunner:
         if work.base.synthetic:
             card["synthetic"] = True
         (model / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
-        digest = sha256_of(model / WEIGHTS)
+        content = content_of(model)
         # each result has files of its own: a run that was resumed into more epochs has two
-        location = stored_location(f"{row.id}-{digest[:16]}")
+        location = stored_location(f"{row.id}-{content.weights_sha256[:16]}")
         put_version(self._store, location, model)
-        return TrainedModel(card, digest, location, report)
+        return TrainedModel(card, content, location, report)
 
 
 class RunProgress:

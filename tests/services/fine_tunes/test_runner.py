@@ -95,6 +95,8 @@ def test_the_result_is_a_version_that_says_what_it_came_from(
     with sessions() as session:
         version = registry.version(session, DEFAULT_PROJECT, NAME, 1)
         report = fine_tunes.report(session, row.id, project_id=DEFAULT_PROJECT)
+        assert version.report == report  # by which a promotion is judged
+        assert version.content_sha256
     assert row.split is not None
     card = version.card
     assert card["base"] == "ecgbert-beats@1"
