@@ -20,6 +20,7 @@ from services.evaluation.report import RecordScore, Table, table
 from services.evaluation.report_text import table_text
 from services.models.comparison import labelled_beats
 from services.models.interface import Predictor
+from services.models.model_archive import CARD
 from services.models.results import BeatResult
 from services.training.progress import NoProgress, Progress
 
@@ -68,7 +69,7 @@ def evaluate(
 ) -> Ec57:
     """Labels every beat of the records with the model and scores it against the annotations.
 
-    model: a loaded one, or the folder of an ECGBERT model, which is then loaded on `device`.
+    model: a loaded one, or the folder of a model of beats, which is then loaded on `device`.
     annotated_peaks: gives the model the annotated beats instead of letting it find its own; it then
     has to be a PredictsAtPeaks. Raises errors of services.errors where a record cannot be read or
     has no annotations, or the model does not fit.
@@ -117,9 +118,12 @@ def print_ec57(result: Ec57, *, json_path: Path | None = None) -> None:
 
 def _loaded(folder: Path, device: str) -> Predictor:
     # imported here: scoring a detector alone needs no torch
-    from services.models.ecgbert.family import FAMILY
+    from services.models.families import FAMILIES
 
-    return FAMILY.load(folder, device=device)
+    family = json.loads((folder / CARD).read_text())["family"]
+    if family not in FAMILIES:
+        raise UnusableInput(f"{CARD}: there is no model family {family}")
+    return FAMILIES[family].load(folder, device=device)
 
 
 def _evaluated(

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from services.db.session import engine_for, session_factory
-from services.errors import StateConflict
+from services.errors import StateConflict, UnusableInput
 from services.imports import service
 from services.imports.runner import made_in_store
 from services.registry import service as registry
-from services.registry.files import discard_version, stored_location
+from services.registry.files import archive, discard_version, stored_location
 from services.registry.row import ModelVersionRow
-from services.registry.service import predicts
+from services.registry.service import CARD, VERSION_FILES, predicts
 from services.settings import Settings
 from services.storage.factory import store_for, workspace
+
+
+def import_folder(
+    settings: Settings, folder: Path, *, name: str | None, task: str, project_id: str
+) -> list[str]:
+    """As `import_file`, of a model folder on this machine: what its download would hold."""
+    files = {each: folder / each for each in VERSION_FILES if (folder / each).is_file()}
+    if CARD not in files:
+        raise UnusableInput(f"{folder} is no model folder: it has no {CARD}")
+    with tempfile.TemporaryDirectory() as temporary:
+        packed = Path(temporary) / f"{folder.name or 'model'}.zip"
+        with packed.open("wb") as stream:
+            stream.writelines(archive(files, folder="model"))
+        return import_file(settings, packed, name=name, task=task, project_id=project_id)
 
 
 def import_file(

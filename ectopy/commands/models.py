@@ -43,9 +43,8 @@ def import_model(
         Path,
         typer.Argument(
             help="wcr_afib_5y.pt or base_ssl.pt; with --task beats ECGBERT's .pth file; "
-            "or a version's download of another Ectopy (.zip), for any task",
+            "or a version's download of another Ectopy (.zip), or a model folder, for any task",
             exists=True,
-            dir_okay=False,
         ),
     ],
     name: Annotated[str | None, typer.Option(help="of the model; else the file's usual")] = None,
@@ -57,11 +56,14 @@ def import_model(
     ] = None,
 ) -> None:
     """Bring a published checkpoint or a version in; nothing in it is executed."""
-    from ectopy.commands.importing import import_file
+    from ectopy.commands.importing import import_file, import_folder
 
-    lines = import_file(
-        Settings(), file, name=name, task=task, project_id=project, clusters=clusters
-    )
+    if file.is_dir():
+        lines = import_folder(Settings(), file, name=name, task=task, project_id=project)
+    else:
+        lines = import_file(
+            Settings(), file, name=name, task=task, project_id=project, clusters=clusters
+        )
     for line in lines:
         typer.echo(line)
 

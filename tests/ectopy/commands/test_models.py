@@ -17,6 +17,8 @@ from services.db.session import SessionFactory
 from services.errors import EctopyError, MalformedInput, StateConflict, Unavailable, UnusableInput
 from services.models import families
 from services.models.deepecg.importing import import_public
+from services.models.ecgbert.guide.model_folder import write_model_folder
+from services.models.ecgbert.guide.network import GuideClassifier, GuideConfig
 from services.models.ecgbert.public.pretrained_folder import import_public as import_ecgbert
 from services.models.ecgbert.reference.network import GuideNetwork
 from services.registry import service as registry
@@ -25,6 +27,7 @@ from tests.conftest import forget_model
 from tests.services.models.deepecg.small import SMALL, classifier_tensors, saved, small_network
 from tests.services.models.deepecg.test_family import trained_tensors
 from tests.services.models.ecgbert.public.made_files import write_cluster_folder
+from tests.services.models.ecgbert.tiny import tiny_clusters
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +38,10 @@ def small(
     for name, value in environment.items():
         if name.startswith("ECTOPY_") and value:
             monkeypatch.setenv(name, value)
-    importers = {"afib-5y": partial(import_public, config=SMALL), "beats": import_ecgbert}
+    importers = families.IMPORTERS | {
+        "afib-5y": partial(import_public, config=SMALL),
+        "beats": import_ecgbert,
+    }
     monkeypatch.setattr(families, "IMPORTERS", importers)
     yield
     with sessions.begin() as session:
@@ -70,6 +76,27 @@ def test_a_file_becomes_the_model_that_answers(
     with pytest.raises(StateConflict, match="same weights and card already"):
         run("import", file)
     assert stored(settings) == ["card.json", "weights.safetensors"]
+
+
+def test_a_model_folder_is_imported_as_its_download_would_be(tmp_path: Path) -> None:
+    card = {
+        "name": "ours",
+        "task": "beats",
+        "family": "ecgbert-guide",
+        "labels": ["N", "S", "V", "F", "Q"],
+        "granularity": "wave",
+        "architecture": GuideConfig().as_card(),
+    }
+    write_model_folder(
+        tmp_path / "model",
+        network=GuideClassifier(GuideConfig()),
+        clusters=tiny_clusters(),
+        card=card,
+    )
+    (tmp_path / "model" / "notes.txt").write_text("not a part of it")
+    assert "imported ours@1" in run("import", tmp_path / "model", "--task", "beats")
+    with pytest.raises(UnusableInput, match=r"has no card\.json"):
+        run("import", tmp_path)
 
 
 def test_made_up_weights_are_said_to_be(tmp_path: Path) -> None:

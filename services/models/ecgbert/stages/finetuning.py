@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -48,6 +49,7 @@ from services.training.seeds import one_thread
 VERSION = 1
 MODEL, TRAINING = "model", "training"
 _RUN_NOTE = "run.json"
+_UNUSUAL = re.compile(r"[^a-z0-9.]+")  # in the name of a model
 LIMITS = (
     "Research use only: not a medical device, and not for diagnosis or treatment.",
     "Fitted to one folder of records; other recorders and populations may be read worse.",
@@ -216,7 +218,7 @@ def _write_figures(
 def _card(run: StageRun, start: Start, chosen: GuideRecipe, outcome: Outcome) -> dict[str, Any]:
     best = outcome.history[outcome.best_epoch - 1]
     return {
-        "name": run.task.task_name.lower().replace("_", "-"),
+        "name": _UNUSUAL.sub("-", run.task.task_name.lower()).strip("-.") or "fine-tuned",
         "task": TASK,
         "family": FAMILY,
         "labels": list(chosen.labels),
