@@ -12,6 +12,8 @@ import pytest
 
 from services.ecg import labels, segmentation
 from services.models.ecgbert import spec
+from services.models.ecgbert.guide import sentences
+from services.models.ecgbert.guide import spec as guide
 from services.models.ecgbert.reference import spec as reference
 
 ROOT = Path(__file__).resolve().parents[5]
@@ -20,6 +22,8 @@ NUMBERS_HEADING = "## Every number of the guide, and where it lives"
 MODULES: dict[str, ModuleType] = {
     "spec": spec,
     "reference": reference,
+    "guide": guide,
+    "sentences": sentences,
     "segmentation": segmentation,
     "labels": labels,
 }
