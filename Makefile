@@ -82,8 +82,8 @@ bench: $(VENV)/.dev ## where the time of a prediction goes, and its memory
 	$(RUN) benchmarks.pipeline
 	$(RUN) benchmarks.service
 
-screenshots: $(VENV)/.dev ## pictures of the page for the docs: MITDB=folder adds one with a reference
-	$(RUN) docs.screenshots $(if $(MITDB),--mitdb $(MITDB))
+screenshots: $(VENV)/.dev ## pictures of the page: MITDB=folder and TWELVE=record.hea add more (minutes)
+	$(RUN) docs.screenshots $(if $(MITDB),--mitdb $(MITDB)) $(if $(TWELVE),--twelve $(TWELVE))
 
 bench-ecgbert: $(VENV)/.dev ## ECGBERT's stages and epoch beside the guide's own loop: MITDB=folder
 	$(if $(MITDB),,$(error say where the records are: make bench-ecgbert MITDB=folder))

@@ -80,7 +80,7 @@ def test_curves_come_from_what_is_kept_and_from_the_events(page: Page, reader: R
     page.get_by_text("Epochs as a table").click()
     expect(page.get_by_role("region", name="Figures by epoch").locator("tbody tr")).to_have_count(6)
     log = page.get_by_role("region", name="Events")
-    expect(log).to_contain_text("best so far: epoch 6 (validation loss")
+    expect(log).to_contain_text("best so far: epoch 6 (macro F1 0.8")
     expect(log.get_by_text("testing on patients")).to_have_count(1)
 
 

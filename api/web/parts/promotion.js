@@ -29,7 +29,9 @@ class Promotion {
     fill(this.element,
       el("div", { class: "card-head" },
         el("div", {}, el("h2", {}, el("a", { href: versionHref(this.name, this.version), text: `${this.name}@${this.version}` })),
-          el("p", { class: "hint", text: found.promoted ? "Answers when no model is named." : "Answers only where it is named, until it is promoted." })),
+          found.promoted
+            ? el("p", { class: "hint" }, "Answers when no model is named. To let a model of another name answer, promote that one: ", el("a", { href: "#/models", text: "Models" }), ".")
+            : el("p", { class: "hint", text: "Answers only where it is named, until it is promoted." })),
         el("div", { class: "buttons" }, found.promoted ? this.#button("Roll back", () => this.#rollBack()) : this.#button("Promote", () => this.#promote(), "primary"), download)),
       this.problems);
   }

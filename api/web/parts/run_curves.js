@@ -6,6 +6,7 @@ import { el, fill } from "./dom.js";
 const LABELS = {
   loss: "training loss", validation_loss: "validation loss", accuracy: "accuracy", macro_f1: "macro F1", auroc: "AUROC", brier: "Brier score",
 };
+const ORDER = ["macro_f1", "auroc", "validation_loss", "accuracy", "brier", "f1_N", "f1_S", "f1_V", "f1_F", "f1_Q", "f1_normal", "f1_abnormal"];
 const COLORS = {
   loss: "ink", validation_loss: "class-v-line", macro_f1: "ink", accuracy: "muted", auroc: "class-n-line", brier: "class-v-line",
   f1_N: "class-n-line", f1_S: "class-s-line", f1_V: "class-v-line", f1_F: "class-f-line", f1_Q: "class-q-line",
@@ -40,7 +41,7 @@ export class RunCurves {
     this.waiting.hidden = rows.length > 0;
     this.details.hidden = rows.length === 0;
     const x = rows.map(({ epoch }) => epoch);
-    const names = [...new Set(rows.flatMap(({ metrics }) => Object.keys(metrics)))];
+    const names = inOrder(rows.flatMap(({ metrics }) => Object.keys(metrics)));
     const series = (name) => ({ name, label: label(name), values: rows.map((row) => valueOf(row, name)) });
     const losses = ["loss", ...names.filter((name) => name.endsWith("loss"))];
     this.losses.show(x, rows.length ? losses.map(series) : []);
@@ -57,6 +58,12 @@ export class RunCurves {
       el("tbody", {}, rows.map((row) => el("tr", {}, el("th", { scope: "row", text: String(row.epoch) }),
         this.names.map((name) => el("td", { text: valueOf(row, name)?.toFixed(4) ?? "–" })))))));
   }
+}
+
+/** The names of figures, the telling ones first. */
+export function inOrder(names) {
+  const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : ORDER.length);
+  return [...new Set(names)].sort((a, b) => place(a) - place(b));
 }
 
 function valueOf(row, name) {

@@ -1,7 +1,7 @@
 // What happened to a run, newest first: states, checkpoints, remarks.
 
 import { el, fill } from "./dom.js";
-import { label } from "./run_curves.js";
+import { inOrder, label } from "./run_curves.js";
 
 const KEPT = 200;
 
@@ -29,6 +29,7 @@ function words(event, data) {
   if (event === "status") return data.status;
   if (event === "epoch") return `epoch ${data.epoch} of ${data.epochs}: loss ${data.loss.toFixed(4)}`;
   if (event !== "checkpoint" || data.kind !== "best") return null;
-  const figures = Object.entries(data.metrics ?? {}).slice(0, 3).map(([name, value]) => `${label(name)} ${Number(value).toFixed(3)}`);
+  const { metrics = {} } = data;
+  const figures = inOrder(Object.keys(metrics)).slice(0, 3).map((name) => `${label(name)} ${Number(metrics[name]).toFixed(3)}`);
   return `best so far: epoch ${data.epoch}${figures.length ? ` (${figures.join(", ")})` : ""}`;
 }
