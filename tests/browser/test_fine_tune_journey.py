@@ -147,6 +147,6 @@ def promote_and_roll_back(page: Page) -> None:
     assert coming.value.suggested_filename == f"{NAME}-1.zip"
     panel.get_by_role("button", name="Roll back").click()
     dialog.get_by_role("button", name="Roll back").click()
-    # nothing of this name answered before it: the service says so, and the version goes on answering
+    # nothing of this name answered before: the service says so, and the version goes on
     expect(panel.get_by_role("alert")).to_contain_text("no earlier promoted version")
     expect(answers).to_be_visible()
