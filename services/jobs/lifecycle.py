@@ -16,10 +16,11 @@ from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services import clock, ids
+from services.db.inserting import insert_together
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
 from services.jobs.events import CHANNEL
-from services.jobs.row import JobRow
+from services.jobs.row import JobEventRow, JobRow
 from services.jobs.states import ENDED, JobStatus
 
 
@@ -39,6 +40,13 @@ def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobR
 
     It counts as sent from now on, which saves a second commit: should that fail, upkeep sends it.
     """
+    job, told = new(kind=kind, queue=queue, resource_id=resource_id)
+    insert_together(session, job, told)
+    return job
+
+
+def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow]:
+    """The rows of `create`, for whoever inserts them together with others."""
     now = clock.now()
     job = JobRow(
         id=ids.new_id("job"),
@@ -49,10 +57,8 @@ def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobR
         sent_at=now,
         created_at=now,
     )
-    session.add(job)
-    session.flush()
-    events.append(session, job.id, "status", {"status": JobStatus.QUEUED})
-    return job
+    data = _status_data(JobStatus.QUEUED, None)  # nobody waits yet who would have to be woken
+    return job, JobEventRow(job_id=job.id, kind="status", data=data, created_at=now)
 
 
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:

@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 from sqlalchemy import inspect
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from services import clock, ids
+from services.db.inserting import insert_together
 from services.ecg.writers.findings import RiskFinding
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.jobs import dispatch, lifecycle
@@ -212,8 +214,7 @@ def _created(
     *,
     batch: bool,
 ) -> PredictionRow:
-    job = lifecycle.create(
-        session,
+    job, told = lifecycle.new(
         kind=dispatch.RUN_PREDICTION,
         queue=dispatch.BATCH_QUEUE if batch else dispatch.PREDICT_QUEUE,
         resource_id=prediction_id,
@@ -222,7 +223,6 @@ def _created(
         id=prediction_id,
         project_id=records[0].project_id,
         job_id=job.id,
-        job=job,
         task=version.card["task"],
         batch=batch,
         model_name=version.name,
@@ -232,9 +232,7 @@ def _created(
         code_version=code_version(),
         created_at=clock.now(),
     )
-    session.add(row)
-    session.flush()
-    session.add_all(
+    first, *others = [
         PredictionItemRow(
             prediction_id=prediction_id,
             position=position,
@@ -242,7 +240,10 @@ def _created(
             record_sha256=record.sha256,
         )
         for position, record in enumerate(records)
-    )
+    ]
+    insert_together(session, job, told, row, first)
+    set_committed_value(row, "job", job)
+    session.add_all(others)
     session.flush()
     return row
 

@@ -111,6 +111,27 @@ def last_promoted(session: Session, project_id: str, task: str) -> AnsweringVers
     return session.scalars(wanted.order_by(_own_first(project_id), newest)).first()
 
 
+def answering_for_task(session: Session, project_id: str, task: str) -> ModelVersionRow | None:
+    """The version of `last_promoted`, in one query."""
+    version = and_(
+        ModelVersionRow.project_id == AnsweringVersionRow.model_project_id,
+        ModelVersionRow.name == AnsweringVersionRow.name,
+        ModelVersionRow.version == AnsweringVersionRow.version,
+    )
+    query = (
+        select(ModelVersionRow)
+        .join(AnsweringVersionRow, version)
+        .join(ModelRow, _is_answering_of_model())
+        .where(
+            _visible(project_id),
+            ModelRow.task == task,
+            AnsweringVersionRow.project_id.in_([project_id, SHARED_PROJECT]),
+        )
+        .order_by(_own_first(project_id), AnsweringVersionRow.promoted_at.desc())
+    )
+    return session.scalars(query.limit(1)).first()
+
+
 def models_with_counts(
     session: Session, project_id: str, after_name: str, limit: int
 ) -> list[tuple[ModelRow, int]]:

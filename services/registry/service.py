@@ -92,7 +92,13 @@ def resolve(session: Session, project_id: str, task: str, reference: str | None)
     """The version that answers: `name@3`, a name's promoted one, or the task's promoted one."""
     if task not in TASKS:
         raise UnusableInput(f"no task {task!r}; there are {', '.join(TASKS)}")
-    model, number = _model_and_number(session, project_id, task, reference)
+    if reference is None:
+        found = repository.answering_for_task(session, project_id, task)
+        if found is None:
+            said = _why_none_answers(session, project_id, task)
+            raise Unavailable(f"{said}. {HOW_TO_GET[task]}")
+        return found
+    model, number = _model_and_number(session, project_id, reference)
     if model.task != task:
         raise UnusableInput(f"model {model.name} is for the task {model.task}, not for {task}")
     return _version(session, model, number)
@@ -114,9 +120,7 @@ def base_version(
 
 def promoted_version(session: Session, project_id: str, task: str) -> ModelVersionRow | None:
     """The version that answers for a task when none is named, if there is one."""
-    if repository.last_promoted(session, project_id, task) is None:
-        return None
-    return resolve(session, project_id, task, None)
+    return repository.answering_for_task(session, project_id, task)
 
 
 def register_shipped(session: Session) -> list[ModelVersionRow]:
@@ -389,15 +393,7 @@ def folder_of(location: str, sha256: str) -> Path:
     )
 
 
-def _model_and_number(
-    session: Session, project_id: str, task: str, reference: str | None
-) -> tuple[ModelRow, int]:
-    if reference is None:
-        last = repository.last_promoted(session, project_id, task)
-        if last is None:
-            said = _why_none_answers(session, project_id, task)
-            raise Unavailable(f"{said}. {HOW_TO_GET[task]}")
-        return _existing(repository.model(session, project_id, last.name), last.name), last.version
+def _model_and_number(session: Session, project_id: str, reference: str) -> tuple[ModelRow, int]:
     match = _REFERENCE.fullmatch(reference)
     if match is None:
         raise UnusableInput(f"model must be a name or name@version, not {reference[:120]!r}")

@@ -1,0 +1,50 @@
+"""Several tables' rows in one statement, as if each had been added and flushed."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, event, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from services import clock
+from services.db.inserting import insert_together
+from services.db.session import SessionFactory
+from services.jobs.row import JobEventRow, JobRow
+
+
+def rows(job_id: str = "job_1", of: str = "job_1") -> tuple[JobRow, JobEventRow]:
+    job = JobRow(id=job_id, kind="k", queue="q", resource_id="r", created_at=clock.now())
+    return job, JobEventRow(job_id=of, kind="status", data={"n": 1}, created_at=clock.now())
+
+
+def test_rows_that_refer_to_each_other_are_one_statement(
+    session: Session, sessions: SessionFactory
+) -> None:
+    statements: list[str] = []
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+    event.listen(engine, "before_cursor_execute", lambda *said: statements.append(said[2]))
+    job, told = rows()
+    insert_together(session, job, told)
+    session.commit()
+    assert len(statements) == 1
+    with sessions() as other:
+        assert other.get_one(JobRow, "job_1").status == "queued"  # a default of the column
+        assert other.scalars(select(JobEventRow)).one().data == {"n": 1}
+
+
+def test_what_was_added_is_the_sessions_own(session: Session) -> None:
+    job, told = rows()
+    insert_together(session, job, told)
+    assert session.get(JobRow, "job_1") is job
+    assert (job.status, job.attempts, job.worker, job.error) == ("queued", 0, None, None)
+    job.kind = "changed"
+    session.commit()
+    session.expire_all()
+    assert session.get_one(JobRow, "job_1").kind == "changed"
+
+
+def test_a_reference_that_leads_nowhere_is_refused(session: Session) -> None:
+    with pytest.raises(IntegrityError):
+        insert_together(session, *rows(of="job_other"))
