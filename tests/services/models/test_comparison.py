@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from services.ecg.labels import AAMI_CLASSES, BINARY_CLASSES
+from ectopy.ec57 import evaluate
+from services.ecg.labels import AAMI_CLASSES, BINARY_CLASSES, mitdb_patient
+from services.ecg.readers.files import record_from_path
 from services.ecg.record import Annotations, EcgRecord
 from services.errors import Cancelled, UnusableInput
 from services.evaluation.report_parts import BASE, BOTH, NEW, PROMOTED, Compared
 from services.models.comparison import Contender, compared
 from services.models.deepecg.spec import FAMILY_SPEC as DEEPECG
 from services.models.ecgbert.spec import FAMILY_SPEC as ECGBERT
+from services.models.families import FAMILIES
 from services.models.interface import LabelledRecord
 from services.models.results import BeatResult, RiskResult
 from services.training.progress import NoProgress, Progress
 from tests.signals import made_ecg
+
+ROOT = Path(__file__).resolve().parents[3]
+MITDB = ROOT.parent / "shared" / "data" / "mitdb"
+SHIPPED = ROOT / "services" / "models" / "shipped" / "ecgbert-beats"
 
 
 def labelled(n: int) -> list[LabelledRecord]:
@@ -130,3 +138,31 @@ def test_a_comparison_can_be_stopped() -> None:
 
     with pytest.raises(Cancelled):
         compared("beats", labelled(2), [contender(NEW, "w@2", Knows())], progress=Stop())
+
+
+@pytest.mark.skipif(not MITDB.is_dir(), reason="needs MIT-BIH records in ../shared/data/mitdb")
+def test_figures_of_real_records_are_those_that_ec57_prints() -> None:
+    names = ("100", "202", "233")
+    predictor = FAMILIES["ecgbert"].load(SHIPPED, device="cpu")
+    records = [record_from_path(MITDB / name) for name in names]
+    held = [LabelledRecord(r.name, mitdb_patient(r.name), r) for r in records]
+    report = compared(
+        "beats", held, [contender(NEW, "ecgbert-beats@1", predictor)], progress=NoProgress()
+    )
+    table = evaluate(MITDB, predictor, names).tables[0]
+    assert (table.start_s, table.classification is not None) == (0.0, True)
+    model = report["models"][0]
+    assert table.classification is not None
+    assert model["confusion"]["counts"] == [list(row) for row in table.classification.confusion]
+    for ours, theirs in zip(model["per_class"], table.classification.classes, strict=True):
+        for name, figure in (("sensitivity", theirs.sensitivity), ("f1", theirs.f1)):
+            if np.isfinite(figure.gross):
+                found = ours[name]
+                assert (found["value"], found["low"], found["high"]) == (
+                    figure.gross,
+                    figure.low,
+                    figure.high,
+                )
+    detection = model["detection"]["sensitivity"]
+    assert detection["value"] == table.detection_sensitivity.gross
+    assert detection["low"] == table.detection_sensitivity.low
