@@ -6,6 +6,7 @@ one that is here already is not read again.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from services.datasets.labels_file import Labels, parsed_labels
 from services.datasets.members import BEATS, Member, member_of
 from services.db.session import SessionFactory
 from services.ecg.readers.archive import OpenedArchive, opened_archive
-from services.ecg.readers.base import Limits, SourceFile, shown
+from services.ecg.readers.base import Limits, SourceFile, refuse, shown
 from services.ecg.readers.record_files import RecordFiles, grouped
 from services.errors import (
     EctopyError,
@@ -128,10 +129,11 @@ def _take_all(
             f"{opened.name} has {len(groups):,} records, at most {intake.max_records:,} make a "
             "dataset (ECTOPY_MAX_DATASET_RECORDS)"
         )
+    by_record = _lines_of(lines, groups)
     for at in range(0, len(groups), RECORDS_A_TRANSACTION):
-        _take_some(intake, opened, groups[at : at + RECORDS_A_TRANSACTION], lines, taken)
+        _take_some(intake, opened, groups[at : at + RECORDS_A_TRANSACTION], by_record, taken)
     taken.left_out += [{"file": each.file, "reason": each.reason} for each in stray]
-    used = {line.number for group in groups if (line := lines.of(group.name, group.paths))}
+    used = {line.number for line in by_record.values()}
     for line in lines.lines.values():
         if line.number not in used:
             taken.leave_out(
@@ -144,7 +146,7 @@ def _take_some(
     intake: Intake,
     opened: OpenedArchive,
     groups: Sequence[RecordFiles],
-    lines: Labels,
+    lines: Mapping[str, labels_file.Line],
     taken: Taken,
 ) -> None:
     """A few records in one transaction; its files go again when it fails."""
@@ -152,7 +154,7 @@ def _take_some(
     try:
         with intake.sessions.begin() as session:
             for group in groups:
-                line = lines.of(group.name, group.paths)
+                line = lines.get(group.paths[0])
                 if intake.task != BEATS and (line is None or line.label is None):
                     taken.leave_out(group.paths[0], _no_label(line), group.paths[1:])
                     continue
@@ -165,6 +167,33 @@ def _take_some(
             records.discard_files(intake.store, record_id)
         raise
     taken.made += stored
+
+
+def _lines_of(labels: Labels, groups: Sequence[RecordFiles]) -> dict[str, labels_file.Line]:
+    """The line of each record, by the first of its paths.
+
+    A line names a record by its path, or else by its plain name. MalformedInput for one that could
+    be of several.
+    """
+    by_path, by_plain = defaultdict(set), defaultdict(set)
+    for group in groups:
+        for path in (group.name, *group.paths):
+            by_path[path].add(group.paths[0])
+            by_plain[path.rsplit("/", 1)[-1]].add(group.paths[0])
+    found = {}
+    for line in labels.lines.values():
+        records_meant = by_path.get(line.record) or by_plain.get(line.record, set())
+        if len(records_meant) > 1:
+            refuse(
+                labels_file.NAME,
+                line.number,
+                f"{len(records_meant)} records are called {shown(line.record)}; give its path",
+            )
+        for record in records_meant:
+            if record in found:
+                refuse(labels_file.NAME, line.number, f"{shown(record)} has a line already")
+            found[record] = line
+    return found
 
 
 def _no_label(line: labels_file.Line | None) -> str:

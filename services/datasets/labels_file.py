@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from services.ecg.readers.base import SourceFile, refuse, shown
@@ -32,14 +32,6 @@ class Labels:
     """All lines by record; a record is named by its path in the archive, or by its plain name."""
 
     lines: Mapping[str, Line] = field(default_factory=dict)
-
-    def of(self, record: str, paths: Sequence[str]) -> Line | None:
-        """The line of a record: by its path, with or without the extension of one of its files."""
-        for name in (record, *paths):
-            line = self.lines.get(name) or self.lines.get(name.rsplit("/", 1)[-1])
-            if line is not None:
-                return line
-        return None
 
 
 def parsed_labels(file: SourceFile, *, needs_label: bool) -> Labels:

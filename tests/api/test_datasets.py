@@ -172,6 +172,21 @@ def test_a_table_with_a_mistake_is_refused_and_nothing_is_kept(
     assert kept_files(settings) == []
 
 
+def test_a_name_that_several_records_have_is_refused_and_their_paths_are_not(
+    api: TestClient,
+) -> None:
+    files = {f"x/{name}": c for name, c in twelve_leads("r", 20).items()}
+    files |= {f"y/{name}": c for name, c in twelve_leads("r", 21).items()}
+    unclear = sent(api, archive(files), labels="record,label\nr,1\n", task="afib-5y")
+    assert_problem(unclear, 400, "labels.csv, line 2: 2 records are called r; give its path")
+    clear = made(api, archive(files), labels="record,label\nx/r,1\ny/r.hea,0\n", task="afib-5y")
+    assert clear["counts"] == {"0": 1, "1": 1}
+    files |= twelve_leads("r", 22)
+    one = made(api, archive(files), labels="record,label\nr,1\n", task="afib-5y")
+    assert one["counts"] == {"0": 0, "1": 1}  # the path is meant, not what the others are called
+    assert set(reasons(one)) == {"x/r.hea", "y/r.hea"}
+
+
 def test_without_labels_there_is_no_dataset_of_risks(api: TestClient) -> None:
     answer = sent(api, archive(twelve_leads("r", 20)), task="afib-5y")
     assert_problem(answer, 422, "record,label,patient_id")
