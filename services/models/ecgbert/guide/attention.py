@@ -65,7 +65,8 @@ def torch_attended(qkv: Tensor, bounds: IntArray, *, dropout: float) -> Tensor:
     inside = place < bounds[1:, None]
     at = torch.from_numpy(np.minimum(place, bounds[-1] - 1)).to(qkv.device)
     split = qkv[:, at].view(3, HEADS, -1, n_windows, longest)
-    q, k, v = split.permute(0, 3, 1, 4, 2)  # (n_windows, heads, longest, width of a head)
+    # (n_windows, heads, longest, width of a head), as the fused kernels of a GPU want them to lie
+    q, k, v = split.permute(0, 3, 1, 4, 2).contiguous()
     mask = None
     if not inside.all():
         mask = torch.from_numpy(inside).to(qkv.device)[:, None, None]

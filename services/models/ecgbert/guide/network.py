@@ -69,7 +69,7 @@ class GuideClassifier(GuideNetwork):
     ) -> Tensor:
         """Logits (n_tokens, n_outputs). tokens: ids, signal: mV, both (n_tokens,) packed.
 
-        lengths: (n_chunks,) tokens of each chunk, at most 3,600; on the CPU.
+        lengths: (n_chunks,) tokens of each chunk, at most 3,600.
         """
         return self.labelled(self.embedded_packed(tokens, signal, lengths), lengths)
 
@@ -89,7 +89,7 @@ class GuideClassifier(GuideNetwork):
 
     def labelled(self, embedded: Tensor, lengths: Tensor) -> Tensor:
         """Logits (n_tokens, n_outputs) from the embedding (n_tokens, 32)."""
-        sizes = lengths.numpy()
+        sizes = lengths.cpu().numpy()
         whole = self.config.attention_window
         bounds = (window_bounds(sizes, whole), window_bounds(sizes, whole, shifted=True))
         x = embedded

@@ -119,7 +119,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         optimizer=lambda _: torch.optim.Adam(_learning(network, chosen), lr=chosen.learning_rate),
         validate=_validation(network, validation),
         schedule=warmup_cosine(_RISING_SHARE) if chosen.schedule == "cosine" else constant,
-        order=lambda rng: _order(rng, len(sentences), chosen),
+        order=lambda rng: epoch_order(rng, len(sentences), chosen),
     )
     plan = EnginePlan(
         epochs=chosen.epochs,
@@ -138,7 +138,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
     return outcome
 
 
-def _order(rng: np.random.Generator, n_chunks: int, chosen: GuideRecipe) -> IntArray:
+def epoch_order(rng: np.random.Generator, n_chunks: int, chosen: GuideRecipe) -> IntArray:
     """The chunks that an epoch goes through, in their order."""
     drawn = rng.permutation(n_chunks)[: max(1, round(chosen.chunk_share * n_chunks))]
     return drawn if chosen.shuffle else np.sort(drawn)

@@ -10,11 +10,16 @@ import pytest
 import torch
 
 from services.errors import Cancelled, UnusableInput
-from services.models.ecgbert.guide import chunks
+from services.models.ecgbert.guide import attention, chunks
 from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
 from services.models.ecgbert.guide.network import EMBEDDING, GuideClassifier
 from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences
-from services.models.ecgbert.guide.training import new_network, recipe, trained_classifier
+from services.models.ecgbert.guide.training import (
+    epoch_order,
+    new_network,
+    recipe,
+    trained_classifier,
+)
 from services.training.progress import NoProgress
 from tests.services.models.ecgbert.guide.made_sentences import QUICK, made_record
 
@@ -141,6 +146,35 @@ def test_records_of_one_class_are_refused_before_anything_is_written(tmp_path: P
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("with_kernel", [True, False])
+def test_half_precision_trains_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_kernel: bool
+) -> None:
+    if not with_kernel:
+        monkeypatch.setattr(attention, "kernel", lambda: None)
+    network, history = fitted({**QUICK, "epochs": 2, "precision": "bf16"}, tmp_path)
+    assert history[1]["loss"] < history[0]["loss"]
+    assert network.head[0].weight.dtype == torch.float32
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["off", "bf16"])
+def test_a_gpu_trains_what_the_processor_answers_with(tmp_path: Path, precision: str) -> None:
+    chosen = recipe({**QUICK, "epochs": 12, "precision": precision})
+    network = new_network(chosen, seed=5, base=None)
+    train = [made_record(f"t{i}", seed=i) for i in range(4)]
+    trained_classifier(
+        network, train, [], chosen,
+        seed=5, workspace=tmp_path, device="cuda", progress=QUIET,
+    )  # fmt: skip
+    record = made_record("new", seed=77)
+    there = beat_probabilities(network, record, progress=QUIET)
+    here = beat_probabilities(network.cpu(), record, progress=QUIET)
+    np.testing.assert_allclose(there, here, atol=2e-3)
+    assert beat_scores([here], [beat_labels(record)])["accuracy"] > 0.9
+
+
 def test_a_hyperparameter_out_of_range_is_named() -> None:
     with pytest.raises(UnusableInput, match="attention_window must be a whole number from 8"):
         recipe({"attention_window": 4})
@@ -159,3 +193,14 @@ def test_a_record_without_beats_has_an_empty_answer() -> None:
     silent = made_record("a", seed=1, n_beats=0)
     found = beat_probabilities(new_network(chosen, seed=0, base=None), silent, progress=QUIET)
     assert found.shape == (0, 5)
+
+
+def test_an_epoch_may_go_through_a_share_of_the_chunks() -> None:
+    rng = np.random.default_rng(0)
+    chosen = recipe({"chunk_share": 0.25})
+    first, second = (epoch_order(rng, 40, chosen) for _ in range(2))
+    assert len(set(first.tolist())) == len(first) == 10
+    assert first.tolist() != second.tolist()
+    in_time = epoch_order(rng, 40, recipe({"chunk_share": 0.25, "shuffle": False}))
+    assert in_time.tolist() == sorted(in_time.tolist())
+    assert epoch_order(rng, 3, recipe({"shuffle": False})).tolist() == [0, 1, 2]
