@@ -1,7 +1,7 @@
 """What choices of the guide's network are worth: F1 by patients held out, inside DS1 alone.
 
 python -m benchmarks.ecgbert_study --mitdb FOLDER [--checkpoint FOLDER --clusters FOLDER]
-    [--variants repaired ...] [--folds 2] [--seeds 0 1]
+    [--variants repaired ...] [--minutes 5] [--folds 2] [--seeds 0 1]
 
 Folds are by patient and the same for every variant; nothing of DS2 is read. A beat is scored at the
 R peaks that the detector finds, matched to annotations within 150 ms; missed beats count.
@@ -13,7 +13,7 @@ import argparse
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from services.ecg.labels import AAMI_CLASSES, DS1, aami_class_indices, mitdb_patient
-from services.ecg.record import EcgRecord
+from services.ecg.record import Annotations, EcgRecord
 from services.evaluation.beats import LabelledBeats, record_confusion
 from services.models.ecgbert.guide.answers import beat_probabilities
 from services.models.ecgbert.guide.model_folder import read_base
@@ -59,15 +59,14 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
     "repaired, window 256": ({**REPAIRED, "attention_window": 256}, False),
     "repaired, window 3600": ({**REPAIRED, "attention_window": 3600}, False),
     "sample, window 64": (
-        {**REPAIRED, "granularity": "sample", "chunk_share": 0.05, "epochs": 4},
+        {**REPAIRED, "granularity": "sample", "chunk_share": 0.25},
         False,
     ),
     "sample, window 360": (
         {
             **REPAIRED,
             "granularity": "sample",
-            "chunk_share": 0.05,
-            "epochs": 4,
+            "chunk_share": 0.25,
             "attention_window": 360,
         },
         False,
@@ -75,18 +74,16 @@ VARIANTS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-class Mitdb:
-    """Records of DS1, read when they are asked for. Implements LabelledRecords."""
-
-    def __init__(self, folder: Path, names: list[str]) -> None:
-        self.folder, self.names = folder, names
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, at: Any) -> Any:
-        name = self.names[at]
-        return LabelledRecord(name, mitdb_patient(name), read_mitdb_record(self.folder, name))
+def read_first_minutes(mitdb: Path, name: str, minutes: float | None) -> EcgRecord:
+    """A record with its annotations, or its first minutes as if there were no more."""
+    record = read_mitdb_record(mitdb, name)
+    if minutes is None:
+        return record
+    assert record.annotations is not None
+    n_samples = min(record.n_samples, round(60 * minutes * record.sampling_rate_hz))
+    kept = int(np.searchsorted(record.annotations.sample, n_samples))
+    marks = Annotations(record.annotations.sample[:kept], record.annotations.symbol[:kept])
+    return replace(record, signal=record.signal[:, :n_samples], annotations=marks)
 
 
 @dataclass(frozen=True)
@@ -95,12 +92,15 @@ class Fold:
 
     records: dict[str, EcgRecord]
     held_out: tuple[str, ...]
-    mitdb: Path
     sentences: Path
 
-    def names(self, *, held_out: bool) -> list[str]:
-        """Of the records of those patients, or of the others."""
-        return [name for name in self.records if (mitdb_patient(name) in self.held_out) == held_out]
+    def labelled(self, *, held_out: bool) -> list[LabelledRecord]:
+        """The records of those patients, or of the others."""
+        return [
+            LabelledRecord(name, mitdb_patient(name), record)
+            for name, record in self.records.items()
+            if (mitdb_patient(name) in self.held_out) == held_out
+        ]
 
 
 def main() -> None:
@@ -110,7 +110,9 @@ def main() -> None:
         if arguments.checkpoint:
             base = Path(folder) / "base"
             import_public_files(arguments.checkpoint, clusters=arguments.clusters, into=base)
-        records = {name: read_mitdb_record(arguments.mitdb, name) for name in DS1}
+        records = {
+            name: read_first_minutes(arguments.mitdb, name, arguments.minutes) for name in DS1
+        }
         folds = _folds(records, arguments.folds)
         for name in arguments.variants:
             given, from_base = VARIANTS[name]
@@ -121,8 +123,7 @@ def main() -> None:
                 start = base if from_base else None
                 place = Path(folder) / "sentences"
                 matrices = [
-                    _fold(Fold(records, held_out, arguments.mitdb, place), given, start, seed)
-                    for held_out in folds
+                    _fold(Fold(records, held_out, place), given, start, seed) for held_out in folds
                 ]
                 taken = time.perf_counter() - started
                 print(_line(name, seed, np.sum(matrices, axis=0), taken), flush=True)
@@ -148,8 +149,8 @@ def _fold(
     clusters = base.clusters if base and chosen.clusters == "base" else None
     kept = f"{'_'.join(fold.held_out)}-{chosen.granularity}-{'base' if clusters else 'own'}"
     fitted, judged, _ = prepared_sentences(
-        Mitdb(fold.mitdb, fold.names(held_out=False)),
-        Mitdb(fold.mitdb, fold.names(held_out=True)),
+        fold.labelled(held_out=False),
+        fold.labelled(held_out=True),
         SentencePlan(chosen.labels, chosen.granularity, clusters, seed=0),
         folder=fold.sentences / kept,  # the same for all variants that read alike
         progress=QUIET,
@@ -187,6 +188,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--clusters", type=Path)
     parser.add_argument("--scratch", type=Path, help="where some gigabytes may lie meanwhile")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
+    parser.add_argument("--minutes", type=float, help="of each record; all of it by default")
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     return parser.parse_args()
