@@ -10,7 +10,7 @@ OUT ?= services/models/shipped/ecgbert-beats
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
-	bench screenshots bench-deepecg bench-ecgbert train-default ec57 compose-test clean FORCE
+	bench screenshots bench-deepecg bench-ecgbert bench-training train-default ec57 compose-test clean FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-ecgbert: $(VENV)/.dev ## ECGBERT's stages and epoch beside the guide's own
 
 bench-deepecg: $(VENV)/.serve ## DeepECG's network, plain and as it serves, in turns
 	$(RUN) benchmarks.deepecg
+
+bench-training: $(VENV)/.serve ## the training loop beside a bare PyTorch loop, in turns
+	$(RUN) benchmarks.training
 
 train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make train-default MITDB=folder))

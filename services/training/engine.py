@@ -28,7 +28,6 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +40,7 @@ from torch.optim import Optimizer
 from services.ecg.record import IntArray
 from services.errors import Cancelled, StateConflict, UnusableInput
 from services.training import checkpoints
+from services.training.average import Average
 from services.training.freezing import freeze
 from services.training.loading import Inputs, Micro, Position, loaded
 from services.training.plan import EnginePlan, Freeze, Schedule, constant
@@ -147,7 +147,7 @@ class _Run:
         self.optimizer = training.optimizer(self.network)
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
-        self.average = _average_of(self.network, plan)
+        self.average = Average.of(self.network, plan.average_decay)
         self.scaler = torch.amp.GradScaler(device.type, enabled=plan.precision == "fp16")
         self.state = RunState(parts=plan.accumulation, asked_epochs=plan.epochs)
         self.length = len(self._order(0))
@@ -157,6 +157,10 @@ class _Run:
         self._next_checkpoint = time.monotonic() + plan.checkpoint_every_s
         self._started = time.monotonic()
         self._started_at_update = 0
+
+    @property
+    def _averaged(self) -> nn.Module | None:
+        return self.average.network if self.average is not None else None
 
     @property
     def ended(self) -> bool:
@@ -171,7 +175,7 @@ class _Run:
         if not path.is_file():
             return
         facts = checkpoints.load_checkpoint(
-            path, network=self.network, average=self.average, optimizer=self.optimizer
+            path, network=self.network, average=self._averaged, optimizer=self.optimizer
         )
         identity = self._identity()
         if facts["identity"] != identity:
@@ -257,7 +261,7 @@ class _Run:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         if self.average is not None:
-            _move_average(self.average, self.network, self.plan, self.state.update)
+            self.average.follow(first=self.state.update == 0)
         n_items = sum(size for size, _, _ in batch)
         self.state.loss_sum += loss * n_items
         self.state.place += n_items
@@ -320,7 +324,7 @@ class _Run:
 
     def _end_epoch(self) -> None:
         state, plan = self.state, self.plan
-        kept = self.average or self.network
+        kept = self._averaged or self.network
         kept.eval()
         with torch.no_grad():
             metrics = {name: float(v) for name, v in self.training.validate(kept).items()}
@@ -347,7 +351,7 @@ class _Run:
         checkpoints.save_checkpoint(
             self.workspace / checkpoints.LAST,
             network=self.network,
-            average=self.average,
+            average=self._averaged,
             optimizer=self.optimizer,
             facts={
                 "identity": self._identity(),
@@ -388,25 +392,6 @@ class _Run:
 
     def _log(self, message: str) -> None:
         self.progress.event("log", {"message": message})
-
-
-def _average_of(network: nn.Module, plan: EnginePlan) -> nn.Module | None:
-    if plan.average_decay is None:
-        return None
-    return deepcopy(network).eval().requires_grad_(False)
-
-
-@torch.no_grad()
-def _move_average(average: nn.Module, network: nn.Module, plan: EnginePlan, update: int) -> None:
-    assert plan.average_decay is not None  # noqa: S101 - there is an average only with a decay
-    ours, theirs = list(average.state_dict().values()), list(network.state_dict().values())
-    pairs = list(zip(ours, theirs, strict=True))
-    floats = [(one, other) for one, other in pairs if one.is_floating_point() and update > 0]
-    for one, other in pairs:
-        if not one.is_floating_point() or update == 0:
-            one.copy_(other)
-    if floats:
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - plan.average_decay)
 
 
 def _moved(value: Any, device: torch.device) -> Any:
