@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pywt
 from numpy.typing import NDArray
 
 from services.ecg import filtering
@@ -25,6 +26,7 @@ from services.evaluation.matching import matched_beats
 from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences, stored_sentences
 from services.models.ecgbert.public.cluster_files import clusters_at
 from services.models.ecgbert.reference.preprocessing import bandstopped, without_details
+from services.models.ecgbert.reference.spec import WAVELET
 from services.models.ecgbert.reference.token_labels import AAMI_INDEX, NORMAL_SYMBOLS
 from services.models.ecgbert.spec import SAMPLING_RATE_HZ
 from services.models.ecgbert.stages.preprocessing import Prepared, preprocess
@@ -34,8 +36,7 @@ from services.models.ecgbert.stages.settings import PARTS, Mode, StageRun, Stage
 from services.models.ecgbert.stages.survey import surveyed
 from services.training.progress import NoProgress
 
-TONES_HZ = (0.2, 0.3, 10.0, 50.0, 60.0)
-WINDOW_S = 0.15
+TONES_HZ = (0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 10.0, 50.0, 60.0)
 
 
 def main() -> None:
@@ -63,9 +64,9 @@ def gains() -> None:
     """Quirks 1 and 2: how much of a tone each step leaves."""
     time_s = np.arange(round(120 * SAMPLING_RATE_HZ)) / SAMPLING_RATE_HZ
     inner = slice(len(time_s) // 4, -len(time_s) // 4)
-    print("gain of a tone     " + "".join(f"{hz:>9g} Hz" for hz in TONES_HZ))
+    print("gain of a tone     " + "".join(f"{hz:>6g} Hz" for hz in TONES_HZ))
     rows: dict[str, list[float]] = {name: [] for name in ("original stop", "our stop")}
-    rows |= {name: [] for name in ("original, all", "ours, all")}
+    rows |= {name: [] for name in ("original, all", "ours, all", "db4, level 8")}
     for hz in TONES_HZ:
         tone = np.sin(2 * np.pi * hz * time_s)[None]
         narrow, rate = tone.astype(np.float32), SAMPLING_RATE_HZ
@@ -75,11 +76,19 @@ def gains() -> None:
             filtering.bandstopped(narrow, sampling_rate_hz=rate),
             without_details(stopped),
             filtering.denoised(narrow, sampling_rate_hz=rate),
+            without_approximation(tone),
         )
         for name, signal in zip(rows, made, strict=True):
             rows[name].append(float(signal[0, inner].std() / tone[0, inner].std()))
     for name, values in rows.items():
-        print(f"{name:<19}" + "".join(f"{value:>12.3f}" for value in values))
+        print(f"{name:<19}" + "".join(f"{value:>9.3f}" for value in values))
+
+
+def without_approximation(signal: NDArray[np.float64], *, level: int = 8) -> NDArray[np.float64]:
+    """What the guide's words would be: the wavelet's slow part taken off, here below 0.7 Hz."""
+    parts = pywt.wavedec(signal[0], WAVELET, level=level)
+    slow = pywt.waverec([parts[0], *(np.zeros_like(part) for part in parts[1:])], WAVELET)
+    return signal - slow[: signal.shape[1]]
 
 
 def detection(prepared: Prepared, run: StageRun) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from services.ecg.rpeaks import OWN_METHOD
-from services.errors import NotPermitted
+from services.errors import NotPermitted, UnusableInput
 from services.models.ecgbert.reference.spec import (
     BATCH_SIZE,
     EPOCHS,
@@ -119,6 +119,8 @@ def pretrain(
     from services.models.ecgbert.public.cluster_files import clusters_at
     from worker.devices import device_for
 
+    if out.resolve() == folder.resolve():
+        raise UnusableInput("--out: the folder of the records itself; name another one")
     check_writable(out / "card.json")
     centers = clusters_at(clusters)
     recipe = PretrainingRecipe(
@@ -132,7 +134,7 @@ def pretrain(
     )
     with progress_bar() as progress:
         run = Workforce(jobs, progress)
-        records = surveyed(folder, run, leave_out=names(leave_out))
+        records = surveyed(folder, run, leave_out=names(leave_out), outside=out)
         card = teach(records, centers, run, recipe=recipe, out=out, device=device_for(device))
     best = card["history"][card["best_epoch"] - 1]["metrics"]
     typer.echo(

@@ -14,8 +14,10 @@ SINGLE_FILE_EXTENSIONS = (".bdf", ".csv", ".dcm", ".ecg", ".edf", ".json", ".mat
 PATIENTS_FILE = "patients.csv"  # says whose records they are; no record itself
 
 
-def record_paths(folder: Path) -> list[Path]:
+def record_paths(folder: Path, *, outside: Path | None = None) -> list[Path]:
     """Every record in the folder and the folders in it, ascending: a header, or a file of its own.
+
+    outside: a folder in it that is not looked into, such as one that results are written to.
 
     Headers that are segments of another record, and signal files that a header names, are parts
     and not records. Raises NotFound where there is no such folder.
@@ -23,6 +25,8 @@ def record_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise NotFound(f"there is no folder {folder}")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    if outside is not None:
+        files = [path for path in files if not path.resolve().is_relative_to(outside.resolve())]
     headers = [path for path in files if path.suffix.lower() == HEADER]
     with_header = {path.with_suffix("") for path in headers}
     parts = {part for header in headers for part in _segments(header)}

@@ -111,6 +111,13 @@ def test_a_base_is_pretrained_and_the_same_call_goes_on(tmp_path: Path) -> None:
         assert len(json.loads((out / "card.json").read_text())["history"]) == epochs
 
 
+def test_a_base_is_not_written_among_the_records(tmp_path: Path) -> None:
+    tiny_clusters().save(tmp_path / "clusters.npz")
+    data = write_dataset(tmp_path / "data")
+    result = called("pretrain", data, "--clusters", tmp_path / "clusters.npz", "--out", data)
+    assert isinstance(result.exception, UnusableInput)
+
+
 def test_clusters_of_another_number_are_refused_before_any_work(tmp_path: Path) -> None:
     wrong = tiny_clusters().centroids
     arrays = dict(zip(("P", "QRS", "T", "BG"), (wrong[0][:5], *wrong[1:]), strict=True))

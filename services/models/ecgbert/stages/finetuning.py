@@ -99,7 +99,9 @@ def fine_tune(
     _new_network(request.settings, start, chosen)  # a base that does not fit says so now
     task = TaskFolder.under(request.output_dir, request.task_name)
     run = StageRun(jobs=jobs, progress=progress, settings=request.settings, task=task)
-    records = surveyed(request.records, run, leave_out=request.settings.leave_out)
+    records = surveyed(
+        request.records, run, leave_out=request.settings.leave_out, outside=task.root
+    )
     check_trainable(
         records,
         class_names=request.settings.classes,

@@ -54,14 +54,15 @@ class SurveyedRecord:
 
 
 def surveyed(
-    folder: Path, run: Workforce, *, leave_out: Sequence[str] = ()
+    folder: Path, run: Workforce, *, leave_out: Sequence[str] = (), outside: Path | None = None
 ) -> tuple[SurveyedRecord, ...]:
     """Every record in the folder by name, those of `leave_out` unopened.
 
-    leave_out: names of records or of patients. Raises NotFound for a missing folder, UnusableInput
-    for one without records, for a name that is not there, and for a record that cannot be read.
+    leave_out: names of records or of patients. outside: as `record_paths` has it. Raises NotFound
+    for a missing folder, UnusableInput for one without records, for a name that is not there, and
+    for a record that cannot be read.
     """
-    paths = {_name(path, folder): path for path in record_paths(folder)}
+    paths = {_name(path, folder): path for path in record_paths(folder, outside=outside)}
     if not paths:
         raise UnusableInput(f"{folder} holds no record; expected WFDB headers (.hea) or other ECGs")
     patients = patients_of(folder, list(paths))

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from services.ecg.readers.files import record_from_path
 from services.errors import (
     EctopyError,
     MalformedInput,
@@ -21,6 +22,7 @@ from services.errors import (
     StateConflict,
     UnusableInput,
 )
+from services.evaluation.beats import LabelledBeats, record_confusion
 from services.models.ecgbert.guide.family import FAMILY
 from services.models.ecgbert.reference.network import GuideNetwork
 from services.models.ecgbert.stages import finetuning
@@ -65,6 +67,22 @@ def test_the_model_that_is_left_labels_beats(request_: FineTuneRequest) -> None:
     found = predictor.predict(record, options={}, progress=NoProgress())
     assert isinstance(found, BeatResult)
     np.testing.assert_allclose(found.sample, peaks, atol=2)
+
+
+def test_a_prediction_labels_beats_exactly_as_the_figures_say(request_: FineTuneRequest) -> None:
+    write_record(request_.records, "e5", sampling_rate_hz=250.0)
+    figures = run(replace(request_, settings=StageSettings(validation=("b2", "e5"))))
+    predictor = FAMILY.load(results(request_) / "model", device="cpu")
+    matrices = []
+    for name in ("b2", "e5"):
+        record = record_from_path(request_.records / name)
+        found = predictor.predict(record, options={}, progress=NoProgress())
+        assert record.annotations is not None
+        beats = LabelledBeats(found.sample, found.label_index)
+        rate_hz = record.sampling_rate_hz
+        matrices.append(record_confusion(record.annotations, beats, sampling_rate_hz=rate_hz))
+    total = np.sum(matrices, axis=0)
+    assert figures["models"][0]["confusion"]["counts"] == total.tolist()
 
 
 def test_figures_are_of_the_patients_that_validate_by_record_and_by_patient(
@@ -112,6 +130,12 @@ def test_a_finished_run_is_not_done_again_and_more_epochs_go_on(
     more = run(replace(request_, hyperparameters=FAST | {"epochs": 3}))
     assert more["history"][:2] == figures["history"]
     assert more["epochs"] == 3
+
+
+def test_results_within_the_folder_of_records_are_no_records(request_: FineTuneRequest) -> None:
+    inside = replace(request_, output_dir=request_.records)
+    figures = run(inside)
+    assert run(inside) == figures
 
 
 def test_another_recipe_begins_anew(request_: FineTuneRequest) -> None:
