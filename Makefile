@@ -10,7 +10,8 @@ OUT ?= services/models/shipped/ecgbert-beats
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
-	bench screenshots bench-deepecg bench-ecgbert bench-training train-default ec57 compose-test clean FORCE
+	bench screenshots bench-deepecg bench-ecgbert bench-training train-default ec57 compose-test clean \
+	chaos load fuzz FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -102,6 +103,15 @@ train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT
 ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make ec57 MITDB=folder))
 	$(RUN) ectopy.cli ec57 --mitdb $(MITDB)
+
+chaos: $(VENV)/.dev ## kill parts at random under load, then look for what was lost: ROUNDS=number
+	$(RUN) reliability.chaos $(if $(ROUNDS),--rounds $(ROUNDS))
+
+load: $(VENV)/.dev ## many clients at once, and what they wait: CLIENTS=number MINUTES=number
+	$(RUN) reliability.load $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(MINUTES),--minutes $(MINUTES))
+
+fuzz: $(VENV)/.dev ## nonsense in every field, damaged files of every format: CASES=number
+	$(RUN) reliability.fuzz $(if $(CASES),--cases $(CASES))
 
 compose-test: ## build, start, kill and start again with Docker Compose
 	bash tests/compose/compose_test.sh

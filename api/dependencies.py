@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.callers import STATE_NAME
 from api.state import ApiState
 from services.access.caller import Caller
-from services.access.idempotency import IdempotentRequest
+from services.access.idempotency import MAX_KEY_LENGTH, IdempotentRequest
 
 
 def api_state(request: Request) -> ApiState:
@@ -54,7 +54,10 @@ def idempotent_request(
     caller: Annotated[Caller, Depends(known_caller)],
     idempotency_key: Annotated[
         str | None,
-        Header(description="The same key and body give the same resource; another body is 409."),
+        Header(
+            description="The same key and body give the same resource; another body is 409.",
+            json_schema_extra={"minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        ),
     ] = None,
 ) -> IdempotentRequest:
     return IdempotentRequest(

@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from services.db.session import DATABASE_AWAY
 from services.errors import (
@@ -103,10 +104,14 @@ def _without_file(error: dict[str, Any]) -> bool:
     return error["type"] == "missing" and tuple(error["loc"]) == ("body", "file")
 
 
-def _http(_: Request, error: Exception) -> Response:
+def _http(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     slug, title = _TITLES.get(error.status_code, ("http-error", str(error.detail)))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        methods = _methods(request)
+        headers |= {"Allow": ", ".join(sorted(methods))} if methods else {}
     return problem_response(
         {
             "type": PROBLEM_BASE + slug,
@@ -114,8 +119,18 @@ def _http(_: Request, error: Exception) -> Response:
             "status": error.status_code,
             "detail": str(error.detail),
         },
-        dict(error.headers or {}),
+        headers,
     )
+
+
+def _methods(request: Request) -> set[str]:
+    """All that the path answers: the router itself tells those of the first match alone."""
+    found: set[str] = set()
+    for path, operations in request.app.openapi()["paths"].items():
+        pattern, _, _ = compile_path(path)
+        if pattern.match(request.url.path):
+            found |= {method.upper() for method in operations}
+    return found
 
 
 def _database_away(request: Request, error: Exception) -> Response:

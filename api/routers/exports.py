@@ -35,13 +35,15 @@ Format = Annotated[
 ]
 
 
-def _file(media_type: str) -> Responses:
-    return {200: {"content": {media_type: {}}, "description": "the file"}}
+def _file(*media_types: str) -> Responses:
+    return {
+        200: {"content": {media_type: {} for media_type in media_types}, "description": "the file"}
+    }
 
 
 @router.get(
     "/records/{record_id}/download",
-    responses=problems(404, beside=_file("application/zip")),
+    responses=problems(404, beside=_file(*MEDIA_TYPES.values())),
     response_class=Response,
     summary="The record as WFDB or EDF+, with its reference annotations",
 )
@@ -56,7 +58,7 @@ def download_record(
 
 @router.get(
     "/predictions/{prediction_id}/record",
-    responses=problems(404, 409, beside=_file("application/zip")),
+    responses=problems(404, 409, beside=_file(*MEDIA_TYPES.values())),
     response_class=Response,
     summary="The record as WFDB or EDF+, with the labelled beats as annotations",
 )

@@ -107,7 +107,9 @@ def service(settings: Settings, sessions: SessionFactory) -> Iterator[Service]:
             for method, operation in operations.items():
                 command = re.search("```sh\n(.*)\n```", operation["description"])
                 assert command is not None, path
-                held = [scope for one in operation.get("security", []) for scope in one["key"]]
+                held = [
+                    scope for one in operation.get("security", []) for scope in one.get("key", ())
+                ]
                 found.operations.append(Operation(method, path, held, shlex.split(command[1])))
         yield found
     dispatcher.wait()

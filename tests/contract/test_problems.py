@@ -79,7 +79,8 @@ def test_a_path_that_is_not_there_is_a_problem(api: TestClient, path: str) -> No
 def test_a_method_that_is_not_there_is_a_problem_and_says_which_are(api: TestClient) -> None:
     answer = api.put("/v1/records/rec_x")
     assert_problem(answer, 405)
-    assert "GET" in answer.headers["allow"]
+    assert answer.headers["allow"] == "DELETE, GET"
+    assert api.put("/v1/records").headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(

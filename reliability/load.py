@@ -1,0 +1,221 @@
+"""Many clients at once: what they wait, what fails, what grows.
+
+    make load CLIENTS=500 MINUTES=10
+
+Clients upload records of 30 s to 30 min, ask for beats and poll or follow the events, look at lists
+and stretches of signal; a batch over many records runs beside. Each client rests a while between
+its requests, as people and programs do. All of it is on one machine, these clients too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psycopg
+
+from reliability.service import Trial
+from tests.labelled import beats_record
+
+DURATIONS_S = (30.0, 30.0, 30.0, 120.0, 120.0, 600.0, 1800.0)
+HONEST = {429, 503}
+CHEAP = ("list records", "get record", "list models", "get prediction")
+REST_S = 2.0
+CHEAP_P99_S = 0.1
+WARM_UP = 0.3  # of the time: after it nothing may grow
+MOST_GROWTH = 1.15
+MOST_GROWTH_MB = 50.0
+SAMPLE_S = 5.0
+
+
+class Load:
+    """The clients of one trial, and what they met with."""
+
+    def __init__(self, trial: Trial, *, clients: int, seconds: float) -> None:
+        self._trial, self._clients = trial, clients
+        self._ends_at = time.monotonic() + seconds
+        self.took: defaultdict[str, list[float]] = defaultdict(list)
+        self.statuses: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self.memory: list[dict[str, float]] = []
+        self._bodies = [self._body(seconds_, n) for n, seconds_ in enumerate(DURATIONS_S)]
+        self._records: list[str] = []
+        self._number = 0
+
+    async def run(self) -> None:
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._clients)
+        async with httpx.AsyncClient(
+            base_url=self._trial.url,
+            headers=self._trial.headers,
+            timeout=120,
+            trust_env=False,
+            limits=limits,
+        ) as client:
+            await self._upload(client, random.Random(0))
+            work = [self._client(client, number) for number in range(self._clients)]
+            await asyncio.gather(self._watch(), self._batches(client), *work)
+
+    @staticmethod
+    def _body(seconds: float, seed: int) -> dict[str, bytes]:
+        return beats_record(f"load{seed}", seed, duration_s=seconds)
+
+    async def _client(self, client: httpx.AsyncClient, number: int) -> None:
+        dice = random.Random(number)
+        actions: dict[Callable[[httpx.AsyncClient, random.Random], Awaitable[Any]], int] = {
+            self._upload: 2,
+            self._predict: 3,
+            self._read: 12,
+        }
+        await asyncio.sleep(dice.uniform(0, REST_S * 2))
+        while time.monotonic() < self._ends_at:
+            (action,) = dice.choices(list(actions), list(actions.values()))
+            await action(client, dice)
+            await asyncio.sleep(dice.expovariate(1 / REST_S))
+
+    async def _send(
+        self, client: httpx.AsyncClient, what: str, method: str, path: str, **more: Any
+    ) -> httpx.Response | None:
+        started = time.perf_counter()
+        try:
+            answer = await client.request(method, path, **more)
+        except httpx.HTTPError as error:
+            self.statuses[f"{what} ({type(error).__name__})"][0] += 1
+            return None
+        self.took[what].append(time.perf_counter() - started)
+        self.statuses[what][answer.status_code] += 1
+        return answer
+
+    async def _upload(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+        body = dict(dice.choice(self._bodies))
+        self._number += 1
+        (header,) = [name for name in body if name.endswith(".hea")]
+        body[header] += f"# {self._number}\n".encode()  # other bytes: another record
+        parts = [("file", item) for item in body.items()]
+        answer = await self._send(client, "upload", "POST", "/v1/records", files=parts)
+        if answer is not None and answer.is_success:
+            self._records = [*self._records[-500:], answer.json()["id"]]
+
+    async def _predict(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+        asked = {"record_id": dice.choice(self._records), "task": "beats"}
+        started = time.perf_counter()
+        answer = await self._send(client, "predict", "POST", "/v1/predictions", json=asked)
+        if answer is None or not answer.is_success:
+            return
+        path = f"/v1/predictions/{answer.json()['id']}"
+        if dice.random() < 0.5:
+            await self._send(client, "events", "GET", f"{path}/events")
+        else:
+            while (await self._status(client, path)) in ("queued", "running"):
+                await asyncio.sleep(1.0)
+        self.took["asked to labels"].append(time.perf_counter() - started)
+
+    async def _status(self, client: httpx.AsyncClient, path: str) -> str:
+        answer = await self._send(client, "get prediction", "GET", path)
+        if answer is None or answer.status_code in HONEST:
+            return "queued"
+        found: str = answer.json().get("status", "gone")
+        return found
+
+    async def _read(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+        record = dice.choice(self._records)
+        what, path = dice.choice(
+            [
+                ("list records", "/v1/records?limit=20"),
+                ("get record", f"/v1/records/{record}"),
+                ("list models", "/v1/models"),
+                ("signal", f"/v1/records/{record}/signal?start_s=0&end_s=10&max_points=2000"),
+            ]
+        )
+        await self._send(client, what, "GET", path)
+
+    async def _batches(self, client: httpx.AsyncClient) -> None:
+        """One batch after the other, which interactive predictions must not wait for."""
+        while time.monotonic() < self._ends_at:
+            asked = {"record_ids": self._records[:50], "task": "beats"}
+            answer = await self._send(client, "batch", "POST", "/v1/predictions/batch", json=asked)
+            if answer is not None and answer.is_success:
+                path = f"/v1/predictions/{answer.json()['id']}"
+                while (
+                    time.monotonic() < self._ends_at
+                    and (await self._status(client, path)) in ("queued", "running")
+                ):
+                    await asyncio.sleep(2.0)
+            await asyncio.sleep(1.0)
+
+    async def _watch(self) -> None:
+        while time.monotonic() < self._ends_at:
+            self.memory.append(await asyncio.to_thread(self._trial.memory_mb))
+            await asyncio.sleep(SAMPLE_S)
+
+
+def report(load: Load, trial: Trial) -> list[str]:
+    """Prints the figures; what breaks a promise comes back."""
+    problems = []
+    print(f"{'':<28}{'count':>8}{'p50 ms':>10}{'p95 ms':>10}{'p99 ms':>10}{'most ms':>10}")
+    for what, found in sorted(load.took.items()):
+        p50, p95, p99, most = 1000 * np.quantile(found, (0.5, 0.95, 0.99, 1))
+        print(f"{what:<28}{len(found):>8}{p50:>10.0f}{p95:>10.0f}{p99:>10.0f}{most:>10.0f}")
+        if what in CHEAP and p99 > 1000 * CHEAP_P99_S:
+            problems.append(f"p99 of {what} is {p99:.0f} ms")
+    for what, counts in sorted(load.statuses.items()):
+        bad = {status: n for status, n in counts.items() if not 200 <= status < 300}
+        if bad:
+            print(f"{what}: {bad}")
+        problems += [f"{what}: {n} times {s}" for s, n in bad.items() if s not in HONEST]
+    problems += _growth(load.memory)
+    with psycopg.connect(trial.database_url()) as database:
+        query = (
+            "select queue, count(*), percentile_cont(0.5) within group (order by w), max(w) from "
+            "(select queue, extract(epoch from started_at - created_at) w from jobs "
+            "where started_at is not null) t group by 1"
+        )
+        for queue, count, half, most in database.execute(query):
+            print(f"queue {queue}: {count} jobs waited {half:.2f} s (median), {most:.2f} s at most")
+    return problems
+
+
+def _growth(memory: list[dict[str, float]]) -> list[str]:
+    """Each part's memory after the warm-up beside that at the end, as medians of a tenth."""
+    warm = memory[int(WARM_UP * len(memory)) :]
+    part = max(1, len(warm) // 10)
+    problems = []
+    for name in sorted(memory[-1]):
+        first = float(np.median([one.get(name, 0) for one in warm[:part]]))
+        last = float(np.median([one.get(name, 0) for one in warm[-part:]]))
+        print(f"memory of {name:<12}{first:8.0f} MB after warm-up, {last:8.0f} MB in the end")
+        if last > first * MOST_GROWTH and last - first > MOST_GROWTH_MB:
+            problems.append(f"{name} grew from {first:.0f} to {last:.0f} MB")
+    return problems
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(Path(folder))
+        try:
+            seconds = 60 * arguments.minutes
+            load = Load(trial, clients=arguments.clients, seconds=seconds)
+            asyncio.run(load.run())
+            problems = report(load, trial)
+        finally:
+            trial.stop()
+    for problem in problems:
+        print(problem)
+    print("all promises kept" if not problems else f"{len(problems)} promises broken")
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()

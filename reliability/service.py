@@ -1,0 +1,142 @@
+"""The whole service for a trial: `ectopy serve` on a folder of its own, its parts by name."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_PATIENCE_S = 300.0
+STOP_PATIENCE_S = 60.0
+# what the command line of a part holds
+SIGNS = {"api": "api.main:create_app", "postgres": "bin/postgres", "valkey": "valkey-server"}
+WORKERS = "worker.app:app"
+
+
+class Trial:
+    """Started when it is made; `stop` ends it. settings: ECTOPY_... of its parts."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.data = folder / "data"
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("ECTOPY_")},
+            "ECTOPY_LOG_FORMAT": "json",
+            "ECTOPY_KEY_REQUESTS_PER_MINUTE": "0",
+            "ECTOPY_KEY_REQUESTS_AT_ONCE": "0",
+            **settings,
+        }
+        self.key = self.made_key("trial")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ectopy.cli", "serve", "--data", str(self.data)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=self._environment,
+        )
+        self.url = self._url_once_ready()
+
+    def made_key(self, project: str) -> str:
+        command = [sys.executable, "-m", "ectopy.cli", "keys", "create", "trial"]
+        command += ["--scopes", "read,predict,train,admin", "--project", project]
+        done = subprocess.run(
+            [*command, "--data", str(self.data)],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+    def client(self, timeout_s: float = 90.0) -> httpx.Client:
+        return httpx.Client(
+            base_url=self.url, headers=self.headers, timeout=timeout_s, trust_env=False
+        )
+
+    def parts(self) -> dict[str, psutil.Process]:
+        """The processes that run now, by the part's name; each worker has a number."""
+        found: dict[str, psutil.Process] = {}
+        for process in psutil.Process(self._process.pid).children():
+            try:
+                line = " ".join(process.cmdline())
+            except psutil.Error:
+                continue
+            for name, sign in SIGNS.items():
+                if sign in line:
+                    found[name] = process
+            if WORKERS in line:
+                found[f"worker {sum(name.startswith('worker') for name in found)}"] = process
+        return found
+
+    def memory_mb(self) -> dict[str, float]:
+        """Resident memory of each part, Postgres with all of its processes."""
+        return {name: _resident(process) / 2**20 for name, process in self.parts().items()}
+
+    def wait_ready(self, within_s: float = 120.0) -> None:
+        deadline = time.monotonic() + within_s
+        while True:
+            try:
+                if httpx.get(f"{self.url}/readyz", trust_env=False, timeout=5).is_success:
+                    return
+            except httpx.HTTPError:
+                pass
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not ready within {within_s:g} s")
+            time.sleep(0.2)
+
+    def logs(self) -> str:
+        return "\n".join(p.read_text(errors="replace") for p in self.data.glob("logs/*.log"))
+
+    def database_url(self) -> str:
+        """As psycopg takes it."""
+        from ectopy.serve import ports
+        from ectopy.serve.folder import DataFolder
+
+        folder = DataFolder.open(self.data)
+        password, port = folder.password("postgres"), ports.remembered(folder)["postgres"]
+        return f"postgresql://ectopy:{password}@127.0.0.1:{port}/ectopy"
+
+    def broker_url(self) -> str:
+        from ectopy.serve import ports
+        from ectopy.serve.folder import DataFolder
+
+        folder = DataFolder.open(self.data)
+        password, port = folder.password("valkey"), ports.remembered(folder)["valkey"]
+        return f"redis://:{password}@127.0.0.1:{port}/0"
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def _url_once_ready(self) -> str:
+        url, deadline = "", time.monotonic() + START_PATIENCE_S
+        for line in self._process.stdout or ():
+            if found := re.search(r"is ready: (\S+)", line):
+                url = found[1]
+            if "Ctrl-C" in line or time.monotonic() > deadline:
+                break
+        if not url:
+            raise RuntimeError(f"the service did not start:\n{self.logs()[-3000:]}")
+        return url
+
+
+def _resident(process: psutil.Process) -> int:
+    total = 0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            total += one.memory_info().rss
+        except psutil.Error:
+            continue
+    return total
