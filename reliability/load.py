@@ -114,9 +114,17 @@ class Load:
         if dice.random() < 0.5:
             await self._send(client, "events", "GET", f"{path}/events")
         else:
-            while (await self._status(client, path)) in ("queued", "running"):
-                await asyncio.sleep(1.0)
+            await self._followed(client, path, every_s=1.0, until=float("inf"))
         self.took["asked to labels"].append(time.perf_counter() - started)
+
+    async def _followed(
+        self, client: httpx.AsyncClient, path: str, *, every_s: float, until: float
+    ) -> None:
+        """Polls as clients do, until it has ended."""
+        running = True
+        while running and time.monotonic() < until:
+            await asyncio.sleep(every_s)
+            running = await self._status(client, path) in ("queued", "running")
 
     async def _status(self, client: httpx.AsyncClient, path: str) -> str:
         answer = await self._send(client, "get prediction", "GET", path)
@@ -144,11 +152,7 @@ class Load:
             answer = await self._send(client, "batch", "POST", "/v1/predictions/batch", json=asked)
             if answer is not None and answer.is_success:
                 path = f"/v1/predictions/{answer.json()['id']}"
-                while (
-                    time.monotonic() < self._ends_at
-                    and (await self._status(client, path)) in ("queued", "running")
-                ):
-                    await asyncio.sleep(2.0)
+                await self._followed(client, path, every_s=2.0, until=self._ends_at)
             await asyncio.sleep(1.0)
 
     async def _watch(self) -> None:

@@ -78,7 +78,7 @@ class Trial:
         return found
 
     def memory_mb(self) -> dict[str, float]:
-        """Resident memory of each part, Postgres with all of its processes."""
+        """Memory of each part with its children; what they share counts once."""
         return {name: _resident(process) / 2**20 for name, process in self.parts().items()}
 
     def wait_ready(self, within_s: float = 120.0) -> None:
@@ -136,7 +136,7 @@ def _resident(process: psutil.Process) -> int:
     total = 0
     for one in (process, *process.children(recursive=True)):
         try:
-            total += one.memory_info().rss
+            total += one.memory_full_info().pss
         except psutil.Error:
             continue
     return total
