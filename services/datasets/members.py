@@ -18,6 +18,7 @@ from services.errors import UnusableInput
 from services.evaluation.beats import reference_beats
 from services.models.catalog import FAMILY_SPECS
 from services.models.spec import FamilySpec
+from services.records import files
 from services.records import service as records
 from services.records.fit import require_fit
 from services.records.row import RecordRow
@@ -74,7 +75,7 @@ def member_of(
         label=None if task == BEATS else label,
         counts=counts,
         annotations_sha256=annotations_sha256(annotations),
-        beats=beat_times(records.opened(store, row)),
+        beats=beat_times(files.open_record(store, row)),
     )
 
 
@@ -138,13 +139,12 @@ def with_patients(members: Sequence[Member], patients: Sequence[str]) -> list[Me
     return [replace(m, patient=p) for m, p in zip(members, patients, strict=True)]
 
 
-_NOT_SAID = re.compile(r"[\W_]+")
+_PARTS = re.compile(r"[^\W\d_]+|\d+")
 
 
 def plain_patient(patient: str) -> str:
-    """One spelling of an id: `P-001`, `p 1` and `p001` are the same."""
-    parts = _NOT_SAID.sub(" ", patient.casefold()).split()
-    return re.sub(r"(?<!\d)0+(?=\d)", "", "".join(parts))
+    """One spelling of an id: `P-001`, `p 1` and `p001` are the same, `1-12` and `11-2` are not."""
+    return "-".join(part.lstrip("0") or "0" for part in _PARTS.findall(patient.casefold()))
 
 
 def described(members: Sequence[Member]) -> list[dict[str, Any]]:

@@ -25,6 +25,7 @@ from services.datasets.training_overlap import compared
 from services.ecg.readers.base import SourceFile
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.models.catalog import TASKS
+from services.records import files
 from services.records import service as records
 from services.storage.base import Store
 
@@ -90,7 +91,7 @@ def created(
 
     rows = records.get_all(session, project_id, [m.record_id for m in taken.members])
     by_id = {row.id: row for row in rows}
-    audit = audited(taken.members, lambda record_id: records.opened(store, by_id[record_id]))
+    audit = audited(taken.members, lambda record_id: files.open_record(store, by_id[record_id]))
     members = with_patients(taken.members, audit.patients)
     overlaps, compared_with = compared(session, store, project_id, request.task, members)
     row = DatasetRow(

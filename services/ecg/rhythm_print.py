@@ -27,10 +27,14 @@ INTERVALS = 5  # of a point: six beats
 INTERVAL_REACH_S = 0.012  # copies at another rate find their peaks up to a sample or two away
 POINTS_ASKED = 200  # of a record, those with the most uneven rhythm; all points are answered from
 NEIGHBORS = 16  # asked of each point
+# of all records together, so that memory stays bounded: then each gives its most uneven ones alone
+MOST_ASKED, MOST_ANSWERING = 400_000, 1_000_000
+FEWEST_POINTS = 8  # of a record, however many records there are
 
 BEAT_REACH_S = 0.02  # two beats of a copy are not farther apart
 ALIGNED_SHARE = 0.85  # of the beats in the stretch that two records share
-PAIRS_A_RECORD = 8
+PAIRS_A_RECORD = 4
+LAGS_A_PAIR = 3
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,12 @@ def meetings(
     prints: beat times of each record. among: the records to be compared with, numbered from 0;
     None for those of `prints` themselves, each pair then once, `first` before `second`.
     """
-    asked, asked_at = _points(prints, at_most=POINTS_ASKED)
-    answering, answering_at = (asked, asked_at) if among is prints else _points(among or prints)
+    others = prints if among is None else among
+    share = max(FEWEST_POINTS, MOST_ASKED // max(len(prints), 1))
+    asked, asked_at = _points(prints, at_most=min(POINTS_ASKED, share))
+    answering, answering_at = _points(
+        others, at_most=max(FEWEST_POINTS, MOST_ANSWERING // max(len(others), 1))
+    )
     if len(asked) == 0 or len(answering) == 0:
         return
     _, near = cKDTree(answering).query(
@@ -79,14 +87,14 @@ def meetings(
     if among is None:
         other = mine["record"] != theirs["record"]
         mine, theirs = mine[other], theirs[other]
-    yield from _aligned(prints, among or prints, mine, theirs, ordered=among is None)
+    yield from _aligned(prints, others, mine, theirs, ordered=among is None)
 
 
 _PLACE = np.dtype([("record", np.int64), ("at_s", np.float64)])
 
 
 def _points(
-    prints: Sequence[Seconds], *, at_most: int | None = None
+    prints: Sequence[Seconds], *, at_most: int
 ) -> tuple[NDArray[np.float32], NDArray[np.void]]:
     """(n, INTERVALS) runs of R-R intervals in seconds, and where each begins."""
     runs, places = [], []
@@ -95,7 +103,7 @@ def _points(
             continue
         run = np.lib.stride_tricks.sliding_window_view(np.diff(beats), INTERVALS)
         at = np.arange(len(run))
-        if at_most is not None and len(run) > at_most:
+        if len(run) > at_most:
             at = np.argpartition(-run.std(axis=1), at_most)[:at_most]
         place = np.empty(len(at), _PLACE)
         place["record"], place["at_s"] = number, beats[at]
@@ -119,19 +127,24 @@ def _aligned(
     first = np.where(swap, theirs["record"], mine["record"])
     second = np.where(swap, mine["record"], theirs["record"])
     lag_s = np.where(swap, theirs["at_s"] - mine["at_s"], mine["at_s"] - theirs["at_s"])
-    keys = np.stack([first, second, np.rint(lag_s / BEAT_REACH_S).astype(np.int64)], axis=1)
-    found, at, votes = np.unique(keys, axis=0, return_index=True, return_counts=True)
-    tried: dict[tuple[int, int], Meeting] = {}
+    bins = np.rint(lag_s / BEAT_REACH_S).astype(np.int64)
+    bins -= bins.min(initial=0)
+    key = (first * len(among) + second) * (int(bins.max(initial=0)) + 1) + bins
+    _, at, votes = np.unique(key, return_index=True, return_counts=True)
+    tried: dict[tuple[int, int], list[Meeting]] = {}
     asked: dict[int, int] = {}
-    for place in np.argsort(-votes, kind="stable").tolist():
-        pair = (int(found[place, 0]), int(found[place, 1]))
-        if asked.get(pair[0], 0) >= PAIRS_A_RECORD and pair not in tried:
-            continue
-        asked[pair[0]] = asked.get(pair[0], 0) + (pair not in tried)
-        meeting = _meeting(prints[pair[0]], among[pair[1]], pair, float(lag_s[at[place]]))
-        if pair not in tried or meeting.aligned > tried[pair].aligned:
-            tried[pair] = meeting
-    good = [m for m in tried.values() if m.aligned > max(INTERVALS, ALIGNED_SHARE * m.n_beats)]
+    for place in at[np.argsort(-votes, kind="stable")].tolist():
+        pair = (int(first[place]), int(second[place]))
+        known = tried.get(pair)
+        if known is None:
+            if asked.get(pair[0], 0) >= PAIRS_A_RECORD:
+                continue
+            asked[pair[0]] = asked.get(pair[0], 0) + 1
+            known = tried[pair] = []
+        if len(known) < LAGS_A_PAIR:
+            known.append(_meeting(prints[pair[0]], among[pair[1]], pair, float(lag_s[place])))
+    best = [max(known, key=lambda m: m.aligned) for known in tried.values()]
+    good = [m for m in best if m.aligned > max(INTERVALS, ALIGNED_SHARE * m.n_beats)]
     yield from sorted(good, key=lambda m: -m.aligned)
 
 

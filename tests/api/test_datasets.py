@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.main import create_app
+from services.datasets import service as datasets
 from services.datasets.row import DatasetMemberRow
 from services.db.session import SessionFactory
+from services.errors import NotFound
 from services.settings import Settings
 from tests import corpus
 from tests.conftest import EXAMPLES, SHARED
@@ -374,3 +377,25 @@ def test_a_batch_predicts_every_record_of_a_dataset(
         both = body | {"record_ids": ["rec_x"]}
         assert_problem(client.post("/v1/predictions/batch", json=both), 422, "either")
         assert_problem(client.post("/v1/predictions/batch", json={"task": "beats"}), 422, "either")
+
+
+def test_another_project_sees_neither_dataset_nor_records(
+    api: TestClient, session: Session
+) -> None:
+    dataset = made(api, archive(three()))
+    record = api.get("/v1/records").json()["data"][0]["id"]
+    with pytest.raises(NotFound):
+        datasets.get(session, dataset["id"], project_id="other")
+    with pytest.raises(NotFound):
+        datasets.remove(session, dataset["id"], project_id="other")
+    assert datasets.page(session, project_id="other", task=None, before_id=None, limit=9) == []
+    asked = datasets.DatasetRequest("d", "beats")
+    with pytest.raises(NotFound):
+        datasets.create_of_records(
+            session,
+            api.app.state.ectopy.store,  # type: ignore[attr-defined]
+            asked,
+            [record],
+            project_id="other",
+            dataset_id="ds_x",
+        )

@@ -9,6 +9,7 @@ from services.access.caller import DEFAULT_PROJECT
 from services.db.session import SessionFactory
 from services.registry import service as registry
 from services.registry.row import ModelVersionRow
+from services.registry.service import Content
 from tests.factories import assert_problem
 from tests.fakes import FAKE_SHA256, fake_card
 
@@ -82,3 +83,40 @@ def test_what_is_not_there_is_a_problem(
     api: TestClient, method: str, path: str, status: int
 ) -> None:
     assert_problem(api.request(method, path), status)
+
+
+@pytest.mark.usefixtures("fake_model")
+def test_a_worse_version_is_promoted_by_force_alone_and_that_is_kept(
+    api: TestClient, sessions: SessionFactory
+) -> None:
+    difference = {"value": -0.1, "low": -0.15, "high": -0.05}
+    worse = {"against": "fake-beats@1", "figure": "macro_f1", "verdict": "worse"}
+    with sessions.begin() as session:
+        registry.enter(
+            session,
+            DEFAULT_PROJECT,
+            card=fake_card() | {"base": "fake-beats@1", "seed": 7, "dataset": {"id": "ds_1"}},
+            content=Content("d" * 64, "c" * 64),
+            location="fake:",
+            report={"differences": [worse | {"difference": difference}]},
+        )
+    refused = api.post(f"{BASE}/versions/2/promote")
+    assert_problem(
+        refused, 409, "fake-beats@2 is worse than fake-beats@1 on the same test patients"
+    )
+    assert api.get(f"{BASE}/versions/1").json()["promoted"]
+    forced = api.post(f"{BASE}/versions/2/promote", params={"force": True})
+    assert (forced.status_code, forced.json()["promoted_version"]) == (200, 2)
+    assert api.post(f"{BASE}/rollback").json()["promoted_version"] == 1
+    back, kept, first = api.get(f"{BASE}/promotions").json()["data"]
+    assert (back["action"], kept["action"], first["action"]) == ("rollback", "promote", "promote")
+    assert (kept["version"], kept["previous_version"]) == (2, 1)
+    assert "worse than fake-beats@1" in kept["overruled"]
+    assert first["overruled"] is None
+    version = api.get(f"{BASE}/versions/2").json()
+    assert (version["base"], version["seed"], version["dataset"]) == (
+        "fake-beats@1",
+        7,
+        {"id": "ds_1"},
+    )
+    assert (version["content_sha256"], version["hyperparameters"]) == ("c" * 64, None)

@@ -59,6 +59,7 @@ PROMISED = {
     "get /v1/models/{}/versions/{}",
     "post /v1/models/{}/versions/{}/promote",
     "post /v1/models/{}/rollback",
+    "get /v1/models/{}/promotions",
     "post /v1/models/import",
     "get /v1/models/{}/versions/{}/download",
     "get /healthz",
