@@ -58,6 +58,11 @@ def _weights(pretrained: Path, mode: Mode) -> Start:
     if not pretrained.exists():
         raise NotFound(f"pretrained_model_path: there is no file or folder {pretrained}")
     if (pretrained / model_folder.CARD).is_file():
+        if mode is Mode.REFERENCE:
+            raise UnusableInput(
+                "the reference mode starts from the public files, whose ids it leaves where they "
+                f"are; those of {pretrained.name} are the guide's"
+            )
         base = model_folder.read_base(pretrained)
         labels = tuple(base.card.get("labels", ())) if base.predicts else ()
         digest = _sha256(pretrained / model_folder.WEIGHTS)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from services.errors import UnusableInput
 from services.models import weights
 from services.models.ecgbert.clusters import Clusters
@@ -34,6 +36,7 @@ from services.models.ecgbert.stages.results import METRICS, write_results
 from services.models.ecgbert.stages.segmentation import segment
 from services.models.ecgbert.stages.sentences import sentence_files, write_sentences
 from services.models.ecgbert.stages.settings import (
+    PARTS,
     TRAIN,
     VALIDATION,
     Mode,
@@ -50,10 +53,13 @@ VERSION = 1
 MODEL, TRAINING = "model", "training"
 _RUN_NOTE = "run.json"
 _UNUSUAL = re.compile(r"[^a-z0-9.]+")  # in the name of a model
+CHOSEN_BY = (
+    "The figures are of patients by whom the best epoch was chosen: those of others may be worse."
+)
 LIMITS = (
     "Research use only: not a medical device, and not for diagnosis or treatment.",
     "Fitted to one folder of records; other recorders and populations may be read worse.",
-    "The figures are of patients by whom the best epoch was chosen: those of others may be worse.",
+    CHOSEN_BY,
 )
 
 
@@ -213,8 +219,34 @@ def _write_figures(
     if found.tokens is not None:
         more["tokens"] = found.tokens
     return write_results(
-        run.task.results, prepared, found.beats, model_name=run.task.task_name, more=more
+        run.task.results,
+        prepared,
+        found.beats,
+        model_name=run.task.task_name,
+        cautions=_cautions(prepared),
+        more=more,
     )
+
+
+def _cautions(prepared: Prepared) -> list[str]:
+    """Classes that one side of the split has alone."""
+    counts = {
+        part: np.sum(
+            [
+                np.bincount(labels[labels >= 0], minlength=len(prepared.classes))
+                for labels in (prepared.beats(record)[1] for record in prepared.of_part(part))
+            ],
+            axis=0,
+        )
+        for part in PARTS
+    }
+    told = [CHOSEN_BY]
+    for at, name in enumerate(prepared.classes):
+        if not counts[TRAIN][at]:
+            told.append(f"no patient that trains has a beat of class {name}: it was not learned")
+        elif not counts[VALIDATION][at]:
+            told.append(f"no patient that validates has a beat of class {name}")
+    return told
 
 
 def _card(run: StageRun, start: Start, chosen: GuideRecipe, outcome: Outcome) -> dict[str, Any]:

@@ -37,12 +37,13 @@ def write_results(
     answers: Mapping[str, LabelledBeats],
     *,
     model_name: str,
+    cautions: Sequence[str],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Writes the five files and returns the report.
 
-    answers: record -> beats at 360 Hz with their class, of every record that validates. more: what
-    else metrics.json shall say.
+    answers: record -> beats at 360 Hz with their class, of every record that validates. cautions,
+    more: what else metrics.json shall say.
     """
     binary = len(prepared.classes) == 2  # normal and abnormal
     tested = []
@@ -55,6 +56,7 @@ def write_results(
         )
         tested.append(BeatsTested(record.name, record.name, record.patient, (matrix,)))
     report = beat_report([Compared(NEW, model_name)], tested, binary=binary) | dict(more)
+    report["cautions"] = [*cautions, *report["cautions"]]
     (folder / METRICS).write_text(json.dumps(report, indent=1) + "\n")
     (folder / REPORT).write_text(report_html(report))
     _write_counts(folder, tested, prepared.classes)

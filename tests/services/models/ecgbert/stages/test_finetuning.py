@@ -246,6 +246,23 @@ def test_the_reference_mode_needs_clusters_and_wave_tokens(request_: FineTuneReq
         run(replace(reference, hyperparameters={"granularity": "sample"}))
 
 
+def test_the_reference_mode_starts_from_the_public_files_alone(request_: FineTuneRequest) -> None:
+    run(request_)
+    reference = replace(request_, settings=StageSettings(mode=Mode.REFERENCE))
+    with pytest.raises(UnusableInput, match="starts from the public files"):
+        run(replace(reference, pretrained=results(request_) / "model"))
+
+
+def test_a_class_that_only_one_side_of_the_split_has_is_told(request_: FineTuneRequest) -> None:
+    write_record(request_.records, "a1", symbols="NAVF")
+    write_record(request_.records, "b2", symbols="NAVQ")
+    settings = StageSettings(validation=("b2", "c3", "d4"))
+    figures = run(replace(request_, settings=settings))
+    assert figures["cautions"][1:2] == [
+        "no patient that trains has a beat of class Q: it was not learned"
+    ]
+
+
 def test_a_missing_class_is_refused_before_any_work(
     request_: FineTuneRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
