@@ -20,6 +20,10 @@ optimizer, scaler, states of the random generators and the place in the epoch; o
 threads the result equals that of an undisturbed run to the bit, whenever it was killed. With more
 epochs than before it goes on from the end. For that to hold, `network` must be built from the seed
 before the call, and `data.batch` may draw numbers from the generator that it is given alone.
+
+Where torch.distributed is initialized (`torchrun`), each process calls `trained` with the same
+arguments and computes its share of every batch through DistributedDataParallel; the result is that
+of one process with the same batch, but for the order of sums, and batch norms that see a share.
 """
 
 from __future__ import annotations
@@ -41,8 +45,9 @@ from services.ecg.record import IntArray
 from services.errors import Cancelled, StateConflict, UnusableInput
 from services.training import checkpoints
 from services.training.average import Average
+from services.training.distributed import World
 from services.training.freezing import freeze
-from services.training.loading import Inputs, Micro, Position, loaded
+from services.training.loading import Division, Inputs, Micro, Position, loaded
 from services.training.plan import EnginePlan, Freeze, Schedule, constant
 from services.training.progress import Progress
 
@@ -143,7 +148,11 @@ class _Run:
     ) -> None:
         self.training, self.plan, self.device, self.progress = training, plan, device, progress
         self.workspace = workspace
-        self.network = training.network.to(device)
+        self.world = World.here()
+        self.network = self.model = training.network.to(device)
+        self._fixed = frozenset(
+            name for name, each in self.network.named_parameters() if not each.requires_grad
+        )
         self.optimizer = training.optimizer(self.network)
         for group in self.optimizer.param_groups:
             group.setdefault("initial_lr", group["lr"])
@@ -172,7 +181,7 @@ class _Run:
     def restore(self) -> None:
         """Takes up the last checkpoint, if there is one."""
         path = self.workspace / checkpoints.LAST
-        if not path.is_file():
+        if not self.world.agreed(path.is_file()):
             return
         facts = checkpoints.load_checkpoint(
             path, network=self.network, average=self._averaged, optimizer=self.optimizer
@@ -195,15 +204,14 @@ class _Run:
         state, plan = self.state, self.plan
         order = self._order(state.epoch)
         self.network.train()
-        freeze(self.network, self._held or ())  # train() has let frozen batch norms go
+        freeze(self.network, self._held or (), never=self._fixed)  # train() lets batch norms go
         position = Position(seed=plan.seed, epoch=state.epoch, first=state.place)
         while state.place < self.length:  # again where the micro-batches have changed
             batches = loaded(
                 self.training.data,
                 order,
                 position=position.at(state.place),
-                batch=plan.batch,
-                parts=state.parts,
+                division=Division(plan.batch, state.parts, self.world),
                 loaders=plan.loaders,
             )
             with closing(batches):
@@ -213,6 +221,7 @@ class _Run:
     def outcome(self) -> Outcome:
         """With the best weights in the network."""
         state = self.state
+        self.world.agreed(None)  # the first process has written what is read now
         checkpoints.load_weights(self.workspace / checkpoints.BEST, self.training.network)
         self.training.network.eval()
         return Outcome(
@@ -237,11 +246,14 @@ class _Run:
             self._after_update()
 
     def _ask(self) -> None:
+        stop: Cancelled | None = None
         try:
             self.progress.check_cancelled()
-        except Cancelled:
+        except Cancelled as asked:
+            stop = asked
+        if self.world.any(stop is not None, self.device):
             self._checkpoint()
-            raise
+            raise stop or Cancelled("another process was asked to stop")
 
     def _update(self, batch: list[Micro]) -> bool:
         """One step of the optimizer; False when memory did not suffice and nothing has changed."""
@@ -253,6 +265,8 @@ class _Run:
         try:
             loss, norm = self._gradients(batch)
         except torch.OutOfMemoryError:
+            if self.world.size > 1:  # the others wait for this one's gradients
+                raise
             loss = None
         if loss is None:  # outside of the handler, whose traceback holds the tensors
             self._halve_parts()
@@ -262,7 +276,7 @@ class _Run:
         self.scaler.update()
         if self.average is not None:
             self.average.follow(first=self.state.update == 0)
-        n_items = sum(size for size, _, _ in batch)
+        n_items = self._batch_items
         self.state.loss_sum += loss * n_items
         self.state.place += n_items
         self.state.update += 1
@@ -272,23 +286,28 @@ class _Run:
         now = {"epoch": self.state.epoch, "update": self.state.update}
         held = tuple(each for each in self.plan.freeze if each.lasts(**now))
         if held != self._held:
-            said = freeze(self.network, held)
+            said = freeze(self.network, held, never=self._fixed)
+            self.model = self.world.wrapped(self.network, self.device)
             if self._held is not None or held:
                 self._log(said)
             self._held = held
 
     def _gradients(self, batch: list[Micro]) -> tuple[float, float]:
         """Adds up the gradients of the batch's mean loss; returns it and the gradients' norm."""
-        n_items = sum(size for size, _, _ in batch)
+        n_items = self._batch_items
         total = torch.zeros((), device=self.device)
-        for size, inputs, target in batch:
-            with self._precision():
-                output = self.network(*(_moved(each, self.device) for each in inputs))
-                loss = self.training.loss(output, _moved(target, self.device))
-            share = loss.sum() / n_items if loss.ndim else loss * (size / n_items)
-            self.scaler.scale(share).backward()  # type: ignore[no-untyped-call]
+        self.world.seed(self.plan.seed, self.state.update)
+        for at, (size, inputs, target) in enumerate(batch):
+            with self.world.apart(self.model, last=at == len(batch) - 1):
+                with self._precision():
+                    output = self.model(*(_moved(each, self.device) for each in inputs))
+                    loss = self.training.loss(output, _moved(target, self.device))
+                counted = loss.sum() * (size > 0) if loss.ndim else loss * size
+                share = counted / n_items
+                # the gradients of several processes are averaged, where their sum is wanted
+                self.scaler.scale(share * self.world.size).backward()  # type: ignore[no-untyped-call]
             total += share.detach()
-        norm = total
+        norm = total = self.world.total(total)
         if self.plan.gradient_norm is not None:
             self.scaler.unscale_(self.optimizer)
             norm = nn.utils.clip_grad_norm_(self._parameters, self.plan.gradient_norm)
@@ -327,7 +346,8 @@ class _Run:
         kept = self._averaged or self.network
         kept.eval()
         with torch.no_grad():
-            metrics = {name: float(v) for name, v in self.training.validate(kept).items()}
+            found = self.training.validate(kept) if self.world.leads else {}
+        metrics = self.world.agreed({name: float(value) for name, value in found.items()})
         loss = state.loss_sum / self.length
         monitored = loss if plan.monitor == "loss" else metrics[plan.monitor]
         state.epoch, state.place, state.loss_sum = state.epoch + 1, 0, 0.0
@@ -335,8 +355,9 @@ class _Run:
         state.history.append(entry)
         if plan.better(monitored, state.best) or state.best_epoch is None:
             state.best, state.best_epoch, state.waited = monitored, state.epoch, 0
-            checkpoints.save_weights(self.workspace / checkpoints.BEST, kept, entry)
-            self.progress.event("checkpoint", {"kind": "best", "update": state.update, **entry})
+            if self.world.leads:
+                checkpoints.save_weights(self.workspace / checkpoints.BEST, kept, entry)
+            self._tell("checkpoint", {"kind": "best", "update": state.update, **entry})
         else:
             state.waited += 1
         if plan.patience is not None and state.waited >= plan.patience:
@@ -344,10 +365,12 @@ class _Run:
             self._log(f"stops: no better {plan.monitor} for {state.waited} epochs")
         rate = self.optimizer.param_groups[-1]["lr"]
         eta = {"epochs": plan.epochs, "learning_rate": rate, "eta_s": self._eta_s()}
-        self.progress.event("epoch", entry | eta)
+        self._tell("epoch", entry | eta)
         self._checkpoint()
 
     def _checkpoint(self) -> None:
+        if not self.world.leads:
+            return
         checkpoints.save_checkpoint(
             self.workspace / checkpoints.LAST,
             network=self.network,
@@ -361,7 +384,7 @@ class _Run:
         )
         self._next_checkpoint = time.monotonic() + self.plan.checkpoint_every_s
         last = self.state.history[-1] if self.state.history else {}
-        self.progress.event(
+        self._tell(
             "checkpoint",
             {
                 "kind": "last",
@@ -373,6 +396,11 @@ class _Run:
 
     def _identity(self) -> dict[str, int]:
         return {"seed": self.plan.seed, "batch": self.plan.batch, "items": self.length}
+
+    @property
+    def _batch_items(self) -> int:
+        """Items of the present batch, over all processes."""
+        return min(self.plan.batch, self.length - self.state.place)
 
     @property
     def _updates(self) -> int:
@@ -391,7 +419,11 @@ class _Run:
         return torch.autocast(self.device.type, dtype=_PRECISIONS[self.plan.precision])
 
     def _log(self, message: str) -> None:
-        self.progress.event("log", {"message": message})
+        self._tell("log", {"message": message})
+
+    def _tell(self, kind: str, data: dict[str, Any]) -> None:
+        if self.world.leads:
+            self.progress.event(kind, data)
 
 
 def _moved(value: Any, device: torch.device) -> Any:

@@ -11,14 +11,18 @@ from torch import nn
 from services.training.plan import Freeze
 
 
-def freeze(network: nn.Module, held: Sequence[Freeze]) -> str:
+def freeze(
+    network: nn.Module, held: Sequence[Freeze], *, never: frozenset[str] = frozenset()
+) -> str:
     """Lets all parameters learn but those that are held; says how many do.
 
-    A batch norm that is held altogether keeps its running figures too.
+    never: names of those that do not learn whatever the plan says. A batch norm that is held
+    altogether keeps its running figures too.
     """
     learning = frozen = 0
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not any(fnmatchcase(name, each.pattern) for each in held))
+        stands = name in never or any(fnmatchcase(name, each.pattern) for each in held)
+        parameter.requires_grad_(not stands)
         learning += parameter.numel() if parameter.requires_grad else 0
         frozen += 0 if parameter.requires_grad else parameter.numel()
     for module in network.modules():

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from services.ecg.record import IntArray
+from services.training.distributed import World
 
 Inputs: TypeAlias = tuple[Tensor, ...]
-# one batch: its micro-batches, each with its number of items, inputs and target
+# one micro-batch: how many of its items count, inputs and target
 Micro: TypeAlias = tuple[int, Inputs, Any]
 
 _AHEAD = 2  # batches for each thread
@@ -32,6 +33,7 @@ class Position:
     seed: int
     epoch: int
     first: int
+    rank: int = 0
 
     def at(self, first: int) -> Position:
         """Another item of the same epoch."""
@@ -39,24 +41,35 @@ class Position:
 
     def generator(self) -> torch.Generator:
         """Random numbers that belong to this place."""
-        words = np.random.SeedSequence([self.seed, self.epoch, self.first]).generate_state(1, "u8")
+        place = [self.seed, self.epoch, self.first, self.rank]
+        words = np.random.SeedSequence(place).generate_state(1, "u8")
         return torch.Generator().manual_seed(int(words[0] >> 1))
 
 
+@dataclass(frozen=True)
+class Division:
+    """How a batch is divided: among the processes, and into micro-batches in each."""
+
+    batch: int
+    parts: int
+    world: World
+
+
 def loaded(
-    data: _Data, order: IntArray, *, position: Position, batch: int, parts: int, loaders: int
+    data: _Data, order: IntArray, *, position: Position, division: Division, loaders: int
 ) -> Generator[list[Micro], None, None]:
-    """The batches of an epoch from `position` on, each divided into `parts` micro-batches."""
+    """This process's part of the batches of an epoch, from `position` on, in micro-batches."""
+    batch, world = division.batch, division.world
 
     def prepared(first: int) -> list[Micro]:
         chosen = order[first : first + batch]
-        size = -(-batch // parts)
-        pieces = [chosen[at : at + size] for at in range(0, len(chosen), size)]
-        starts = range(first, first + len(chosen), size)
-        return [
-            (len(piece), *data.batch(piece, position.at(start).generator()))
-            for start, piece in zip(starts, pieces, strict=True)
-        ]
+        size = -(-batch // division.parts)
+        micro = []
+        for at in range(0, len(chosen), size):
+            own, count = world.share(chosen[at : at + size])
+            place = replace(position, first=first + at, rank=world.rank)
+            micro.append((count, *data.batch(own, place.generator())))
+        return micro
 
     firsts = range(position.first, len(order), batch)
     if loaders == 0:

@@ -109,11 +109,11 @@ def wait_for_epoch(client: httpx.Client, fine_tune: dict[str, Any], epoch: int) 
         assert found["status"] in ("queued", "running"), found
         return bool(found["epoch"] >= epoch)
 
-    eventually(reached, within_s=120)
+    eventually(reached, within_s=600)
 
 
 def ended(client: httpx.Client, fine_tune: dict[str, Any]) -> dict[str, Any]:
-    eventually(lambda: seen(client, fine_tune)["finished_at"], within_s=240)
+    eventually(lambda: seen(client, fine_tune)["finished_at"], within_s=600)
     return seen(client, fine_tune)
 
 

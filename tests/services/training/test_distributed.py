@@ -1,0 +1,100 @@
+"""Two processes (gloo) train as one does with the same effective batch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from services.errors import Cancelled
+from services.training.distributed import World
+from services.training.progress import NoProgress
+from tests.services.training.small_run import PLAN, Points, run
+
+PROCESSES = get_context("forkserver")
+# 37 items in batches of 16, in three micro-batches: shares are uneven, and one is empty
+EVEN = replace(PLAN, accumulation=3, epochs=3)
+
+
+def plain_network() -> nn.Sequential:
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+class Stopping(NoProgress):
+    """Asks to stop at one of the questions, counted from 1."""
+
+    def __init__(self, at: int) -> None:
+        self.left = at
+
+    def check_cancelled(self) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Cancelled("enough")
+
+
+def train(folder: Path, *, noisy: bool, stop_at: int = 0) -> nn.Module:
+    data = Points(37, jitter=0.1 if noisy else 0.0)
+    module = plain_network()
+    if noisy:
+        module.append(nn.Dropout(0.1))
+    return run(folder, EVEN, module=module, data=data, progress=Stopping(stop_at))[1]
+
+
+def one_of_two(rank: int, folder: str, noisy: bool, stop_at: int) -> None:
+    meeting = f"file://{folder}/meeting-{stop_at}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    try:
+        module = train(Path(folder), noisy=noisy, stop_at=stop_at if rank == 0 else 0)
+        torch.save(module.state_dict(), f"{folder}/weights-{rank}.pt")
+    except Cancelled:
+        assert stop_at
+    dist.destroy_process_group()
+
+
+def run_two(folder: Path, *, noisy: bool, stop_at: int = 0) -> None:
+    folder.mkdir(exist_ok=True)
+    processes = [
+        PROCESSES.Process(target=one_of_two, args=(rank, str(folder), noisy, stop_at))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0
+
+
+def weights_of_two(folder: Path) -> list[dict[str, torch.Tensor]]:
+    return [torch.load(folder / f"weights-{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_two_processes_give_the_weights_of_one(tmp_path: Path) -> None:
+    alone = train(tmp_path / "alone", noisy=False).state_dict()
+    run_two(tmp_path / "two", noisy=False)
+    for together in weights_of_two(tmp_path / "two"):
+        for name, tensor in alone.items():
+            assert torch.allclose(tensor, together[name], atol=1e-6), name
+
+
+def test_two_processes_stop_together_and_go_on_to_the_same_weights(tmp_path: Path) -> None:
+    run_two(tmp_path / "one", noisy=True)
+    run_two(tmp_path / "other", noisy=True, stop_at=5)
+    assert not (tmp_path / "other" / "weights-0.pt").exists()
+    run_two(tmp_path / "other", noisy=True)
+    one, other = weights_of_two(tmp_path / "one"), weights_of_two(tmp_path / "other")
+    for name, tensor in one[0].items():
+        assert torch.equal(tensor, one[1][name])
+        assert torch.equal(tensor, other[0][name])
+
+
+def test_a_micro_batch_is_shared_out_and_nobody_is_left_without() -> None:
+    indices = np.arange(3)
+    shares = [World(rank, 4).share(indices) for rank in range(4)]
+    assert [own.tolist() for own, _ in shares] == [[0], [1], [2], [0]]
+    assert [count for _, count in shares] == [1, 1, 1, 0]
