@@ -64,6 +64,7 @@ SHOTS = (
 LEARNING_SHOTS = (
     (Shot("dataset", "", height=1000), "datasets", "Leakage audit"),
     (Shot("fine-tune", "", whole=True), "fine-tunes", "Confusion matrix"),
+    (Shot("report", "", height=1000), "fine-tunes", "Confusion matrix"),
 )
 
 

@@ -20,11 +20,7 @@ expect = sync_api.expect
 Page = Any
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_complain_of(
-    page: Page, reader: Reader, tmp_path: Path, scheme: str
-) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_axe_finds_nothing_to_complain_of(page: Page, reader: Reader, tmp_path: Path) -> None:
     record = reader.stored(with_reference(tmp_path, seed=31))
     for path, there in (
         ("#/records", page.get_by_role("table")),
@@ -37,11 +33,7 @@ def test_axe_finds_nothing_to_complain_of(
         assert complaints_of_axe(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_twelve_leads_and_their_risk(
-    page: Page, reader: Reader, scheme: str
-) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_axe_finds_nothing_in_twelve_leads_and_their_risk(page: Page, reader: Reader) -> None:
     record = reader.stored(twelve_leads(duration_s=30, seed=34))
     page.goto(f"{reader.url}/#/records/{record['id']}")
     page.get_by_role("button", name="Estimate the risk").click()
@@ -57,9 +49,7 @@ def test_axe_finds_nothing_in_twelve_leads_and_their_risk(
     assert complaints_of_axe(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_in_datasets(page: Page, reader: Reader, scheme: str) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+def test_axe_finds_nothing_in_datasets(page: Page, reader: Reader) -> None:
     ids = [
         reader.stored(beats_record(name, seed), read=False)["id"]
         for name, seed in (("a", 35), ("b", 36))
@@ -80,12 +70,10 @@ def test_axe_finds_nothing_in_datasets(page: Page, reader: Reader, scheme: str) 
     assert complaints_of_axe(page) == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("task", ["beats", "afib-5y"])
 def test_axe_finds_nothing_in_a_fine_tune_and_its_report(
-    page: Page, reader: Reader, scheme: str, task: str
+    page: Page, reader: Reader, task: str
 ) -> None:
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     report = made_runs.beats_report() if task == "beats" else made_runs.risks_report()
     FineTuneService(page, made_runs.run("succeeded", 6, task=task), report)
     page.goto(f"{reader.url}/#/fine-tunes/{made_runs.RUN_ID}")
@@ -96,8 +84,12 @@ def test_axe_finds_nothing_in_a_fine_tune_and_its_report(
 
 
 def complaints_of_axe(page: Page) -> list[Any]:
+    """Of the page as it stands, in light and in dark colors."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is missing")
-    found = axe.Axe().run(page).response["violations"]
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += axe.Axe().run(page).response["violations"]
     return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found]
 
 

@@ -127,10 +127,14 @@ def cancel_and_resume(page: Page) -> None:
 
 def read_the_report(page: Page) -> None:
     report = page.get_by_role("region", name="Report")
-    expect(report).to_contain_text("that training never saw")
+    expect(report).to_contain_text("that this run did not train on")
     expect(report).to_contain_text(f"the new model: {NAME}@1")
     expect(report).to_contain_text("ecgbert-beats@1")
     expect(report.locator(".matrix tbody tr")).to_have_count(6)
+    with page.expect_download() as coming:
+        report.get_by_role("link", name="As one page (HTML)").click()
+    assert coming.value.suggested_filename == f"{NAME}@1-report.html"
+    assert "<svg" in coming.value.path().read_text()
 
 
 def promote_and_roll_back(page: Page) -> None:

@@ -21,7 +21,7 @@ async function save(link) {
     const url = URL.createObjectURL(content);
     const saving = document.createElement("a");
     saving.href = url;
-    saving.download = nameOf(answer) ?? link.pathname.split("/").at(-1);
+    saving.download = nameOf(answer) ?? (link.download || link.pathname.split("/").at(-1));
     document.body.append(saving);
     saving.click();
     saving.remove();

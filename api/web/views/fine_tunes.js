@@ -160,7 +160,7 @@ class RunPage {
 
   async #showReport(run) {
     const [report, promotion] = await Promise.all([fineTunes.report(run.id, this.signal), promotionPanel(run.result_model, { signal: this.signal })]);
-    fill(this.report, el("div", { class: "report-place" }, promotion, new ReportPanel(report).element));
+    fill(this.report, el("div", { class: "report-place" }, promotion, new ReportPanel(report, run.id).element));
   }
 
   #showFacts() {

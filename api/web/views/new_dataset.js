@@ -7,6 +7,7 @@ import { RecordChoice } from "../parts/record_choice.js";
 import { announce } from "../parts/announce.js";
 import { bytes } from "../parts/format.js";
 import { json } from "../service/http.js";
+import { Once } from "../service/once.js";
 import { sendForm } from "../service/uploads.js";
 
 const TASKS = [
@@ -29,7 +30,7 @@ export function newDatasetView(main, _, signal) {
 class DatasetForm {
   task = "beats";
   source = "records";
-  #key = crypto.randomUUID();
+  #once = new Once();
 
   constructor(signal) {
     this.signal = signal;
@@ -38,7 +39,7 @@ class DatasetForm {
     this.archive = archiveFields();
     this.outcome = el("div", { class: "outcome" });
     this.submit = el("button", { type: "submit", class: "primary", text: "Make the dataset" });
-    this.element = el("form", { class: "card padded form", onsubmit: (event) => this.#make(event), oninput: () => (this.#key = crypto.randomUUID()) },
+    this.element = el("form", { class: "card padded form", onsubmit: (event) => this.#make(event) },
       field("Name", this.name, { hint: "such as the ward and the months" }),
       radios("task", TASKS, { legend: "Task", chosen: this.task, onchange: (value) => this.#setTask(value) }),
       radios("source", SOURCES, { legend: "Made", chosen: this.source, onchange: (value) => this.#setSource(value) }),
@@ -77,10 +78,11 @@ class DatasetForm {
     const { record_ids, labels, patients } = this.choice.value();
     if (!record_ids.length) throw new Error("Choose at least one record.");
     fill(this.outcome, el("p", { role: "status", text: `Reading ${record_ids.length} records …` }));
+    const body = { name: this.name.value.trim(), task: this.task, record_ids, labels, patients };
     return json("v1/datasets", {
       method: "POST",
-      body: { name: this.name.value.trim(), task: this.task, record_ids, labels, patients },
-      headers: { "Idempotency-Key": this.#key },
+      body,
+      headers: { "Idempotency-Key": this.#once.keyOf(body) },
       signal: this.signal,
     });
   }
@@ -97,7 +99,8 @@ class DatasetForm {
       if (part >= 1) bar.removeAttribute("value");
     };
     const fields = { name: this.name.value.trim(), task: this.task };
-    return (await sendForm("v1/datasets", { files, fields, key: this.#key, on, signal: this.signal })).found;
+    const key = this.#once.keyOf([fields, files.map(({ name, size, lastModified }) => [name, size, lastModified])]);
+    return (await sendForm("v1/datasets", { files, fields, key, on, signal: this.signal })).found;
   }
 }
 

@@ -10,6 +10,7 @@ import { failure } from "../parts/notices.js";
 import { start } from "../service/fine_tunes.js";
 import { hyperparametersOf } from "../service/hyperparameters.js";
 import { versionsFor } from "../service/models.js";
+import { Once } from "../service/once.js";
 import { everyItem } from "../service/pages.js";
 import { TASK_NAMES } from "./datasets.js";
 
@@ -30,7 +31,7 @@ export async function newFineTuneView(main, [datasetId], signal) {
 
 class FineTuneForm {
   head = "keep";
-  #key = crypto.randomUUID();
+  #once = new Once();
 
   constructor(datasets, chosen, signal) {
     Object.assign(this, { datasets, signal });
@@ -45,7 +46,7 @@ class FineTuneForm {
     this.hyperparameters = new HyperparameterForm();
     this.outcome = el("div", { class: "outcome" });
     this.submit = el("button", { type: "submit", class: "primary", text: "Start the fine-tune" });
-    this.element = el("form", { class: "card padded form", onsubmit: (event) => this.#start(event), oninput: () => (this.#key = crypto.randomUUID()) },
+    this.element = el("form", { class: "card padded form", onsubmit: (event) => this.#start(event) },
       field("Dataset", this.dataset), this.content,
       field("Base", this.base), this.baseSaid, this.heads,
       field("Name of the model that it becomes a version of", this.name, { hint: "Letters, digits, dots, dashes and underscores." }),
@@ -93,7 +94,8 @@ class FineTuneForm {
     const name = this.name.value.trim();
     try {
       const body = { task: this.task, dataset_id: this.dataset.value, base: `${base.name}@${base.version}`, head: this.head, hyperparameters: this.hyperparameters.value() };
-      const begun = await start(name ? { ...body, name } : body, { key: this.#key, signal: this.signal });
+      const named = name ? { ...body, name } : body;
+      const begun = await start(named, { key: this.#once.keyOf(named), signal: this.signal });
       announce("The fine-tune is accepted");
       location.hash = `#/fine-tunes/${begun.id}`;
     } catch (error) {

@@ -87,7 +87,7 @@ function layOut(main, workplace, keys) {
           traceTools({ trace, view, reading, jumps, help: () => showKeyHelp(keys) }), trace.element, trace.tip.line),
         overview.element,
         table.element),
-      el("aside", { class: "workplace-side", "aria-label": "Result" }, prediction.element, summary.element, ...risk, reference.element),
+      el("aside", { class: "workplace-side", "aria-label": "Result" }, summary.element, prediction.element, ...risk, reference.element),
     ),
   );
 }
@@ -97,7 +97,7 @@ function riskPanels(workplace) {
   const { record, view, signal } = workplace;
   const panel = new RiskPanel((start_s) => view.glide(start_s));
   workplace.risk = new PredictionPanel(record, { task: "afib-5y", signal, show: (found) => panel.show(found) });
-  return [workplace.risk.element, panel.element];
+  return [panel.element, workplace.risk.element];
 }
 
 function header(record) {
