@@ -90,8 +90,10 @@ bench-ecgbert: $(VENV)/.dev ## ECGBERT's stages and epoch beside the guide's own
 	$(if $(MITDB),,$(error say where the records are: make bench-ecgbert MITDB=folder))
 	$(RUN) benchmarks.ecgbert --mitdb $(MITDB) $(if $(EPOCH),--epoch)
 
-bench-deepecg: $(VENV)/.serve ## DeepECG's network, plain and as it serves, in turns
+bench-deepecg: $(VENV)/.dev ## DeepECG: network, service under 64 clients, training, each beside the bare one
 	$(RUN) benchmarks.deepecg
+	$(RUN) benchmarks.deepecg_serving
+	$(RUN) benchmarks.deepecg_training
 
 bench-training: $(VENV)/.serve ## the training loop beside a bare PyTorch loop, in turns
 	$(RUN) benchmarks.training

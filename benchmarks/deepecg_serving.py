@@ -1,0 +1,215 @@
+"""DeepECG behind the service, beside the bare network in a loop, and beside LitServe.
+
+python -m benchmarks.deepecg_serving [--clients 64] [--requests 128] [--rounds 2]
+
+Full-size weights that were drawn, in a published file's layout, imported over HTTP. Each round runs
+the bare network over as many windows, then the service with all clients at once (each a stored
+10 s record, answers written to the database), then the same network behind LitServe (which stores
+nothing). LitServe is no dependency: `pip install litserve` to have it measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import torch
+
+from benchmarks.service import Service
+from services.ecg.leads import STANDARD_12
+from services.models.deepecg.checkpoint import PUBLISHED
+from services.models.deepecg.inference import WindowLogits
+from services.models.deepecg.network import RiskNetwork
+from services.models.deepecg.spec import SAMPLING_RATE_HZ, WINDOW_SAMPLES
+from services.models.public_checkpoints import write_public_checkpoint
+
+BATCHES = (1, 4, 16)
+NAME = "bench-afib"
+
+
+def main() -> None:
+    arguments = _arguments()
+    torch.manual_seed(0)
+    network = RiskNetwork(PUBLISHED).eval()
+    windows = made_windows(arguments.requests)
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = Path(folder) / "wcr_afib_5y.pt"
+        write_public_checkpoint({"model": network.state_dict()}, checkpoint)
+        sides: dict[str, Callable[[], float]] = {"bare": bare_loop(network, windows)}
+        service = Service(Path(folder))
+        lit = LitServer(checkpoint) if importlib.util.find_spec("litserve") else None
+        try:
+            records = prepared(service, checkpoint, windows)
+            sides["service"] = lambda: through_service(service, records, arguments.clients)
+            if lit is None:
+                print("LitServe is left out: pip install litserve")
+            else:
+                sides["LitServe"] = lambda: lit.through(windows, arguments.clients)
+            report(sides, arguments)
+        finally:
+            service.stop()
+            if lit is not None:
+                lit.stop()
+
+
+def made_windows(count: int) -> np.ndarray:
+    """(count, 12, 2500) float32 mV: narrow bumps with noise, each another."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(WINDOW_SAMPLES) / SAMPLING_RATE_HZ
+    bumps = np.exp(-((time_s % 0.8 - 0.4) ** 2) / (2 * 0.02**2))
+    gains = rng.uniform(0.5, 1.5, (count, len(STANDARD_12), 1))
+    noise = rng.normal(0, 0.02, (count, len(STANDARD_12), WINDOW_SAMPLES))
+    return (gains * bumps + noise).astype(np.float32)
+
+
+def bare_loop(network: RiskNetwork, windows: np.ndarray) -> Callable[[], float]:
+    """Seconds over all windows, in the best way: batches with all processors, or one for each."""
+    logits = WindowLogits(network, device="cuda" if torch.cuda.is_available() else "cpu")
+
+    def batches(size: int, over: np.ndarray) -> float:
+        fused, started = logits._network, time.perf_counter()
+        with torch.inference_mode():
+            for first in range(0, len(over), size):
+                batch = torch.from_numpy(over[first : first + size])
+                fused(batch.to(logits._device)).cpu()
+        return time.perf_counter() - started
+
+    def lanes(over: np.ndarray) -> float:
+        started = time.perf_counter()
+        logits(over)
+        return time.perf_counter() - started
+
+    ways: dict[str, Callable[[np.ndarray], float]]
+    ways = {f"batches of {size}": partial(batches, size) for size in BATCHES}
+    ways["a processor each"] = lanes
+    trial = windows[: max(BATCHES)]
+    taken = {name: min(way(trial), way(trial)) for name, way in ways.items()}
+    best = min(taken, key=taken.__getitem__)
+    rates = ", ".join(f"{name} {len(trial) / found:.2f}/s" for name, found in taken.items())
+    print(f"bare network: {rates}; the loop runs as: {best}")
+    return partial(ways[best], windows)
+
+
+def prepared(service: Service, checkpoint: Path, windows: np.ndarray) -> list[str]:
+    """The model imported, the records stored; their ids."""
+    with checkpoint.open("rb") as file:
+        parts = [("file", (checkpoint.name, file))]
+        service.client.post(
+            "/v1/models/import", files=parts, data={"name": NAME}
+        ).raise_for_status()
+    records = []
+    for number, window in enumerate(windows):
+        answer = service.client.post("/v1/records", files=wfdb_parts(window, number))
+        records.append(answer.raise_for_status().json()["id"])
+    through_service(service, records[:4], 4)  # the model is loaded
+    return records
+
+
+def wfdb_parts(window: np.ndarray, number: int) -> list[tuple[str, tuple[str, bytes]]]:
+    name, gain = f"w{number}", 1000
+    lines = [f"{name} {len(STANDARD_12)} {SAMPLING_RATE_HZ:g} {WINDOW_SAMPLES}"]
+    lines += [f"{name}.dat 16 {gain}/mV 16 0 0 0 0 {lead}" for lead in STANDARD_12]
+    samples = np.rint(window * gain).astype("<i2").T.tobytes()
+    header = "\n".join(lines).encode() + b"\n"
+    return [("file", (f"{name}.hea", header)), ("file", (f"{name}.dat", samples))]
+
+
+def through_service(service: Service, records: list[str], clients: int) -> float:
+    def ask(record_id: str) -> None:
+        body = {"record_id": record_id, "task": "afib-5y", "model": f"{NAME}@1"}
+        answer = service.client.post(
+            "/v1/predictions", json=body, headers={"Prefer": "wait=60"}
+        ).raise_for_status()
+        found = answer.json()
+        while found["finished_at"] is None:
+            time.sleep(0.5)
+            found = service.client.get(f"/v1/predictions/{found['id']}").raise_for_status().json()
+        if found["status"] != "succeeded":
+            raise RuntimeError(found["error"])
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask, records))
+    return time.perf_counter() - started
+
+
+class LitServer:
+    """The same network behind LitServe, in a process of its own."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as found:
+            port = found.getsockname()[1]
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.deepecg_litserve", str(checkpoint), str(port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        limits = httpx2.Limits(max_connections=None)
+        self._client = httpx2.Client(
+            base_url=f"http://127.0.0.1:{port}", timeout=600.0, trust_env=False, limits=limits
+        )
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline:
+            try:
+                if self._client.get("/health").is_success:
+                    return
+            except httpx2.HTTPError:
+                pass
+            time.sleep(0.5)
+        raise RuntimeError("LitServe did not start")
+
+    def through(self, windows: np.ndarray, clients: int) -> float:
+        def ask(window: np.ndarray) -> None:
+            packed = io.BytesIO()
+            np.save(packed, window)
+            self._client.post("/predict", content=packed.getvalue()).raise_for_status()
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask, windows))
+        return time.perf_counter() - started
+
+    def stop(self) -> None:
+        self._client.close()
+        os.killpg(self._process.pid, 15)
+        self._process.wait(30)
+
+
+def report(sides: dict[str, Callable[[], float]], arguments: argparse.Namespace) -> None:
+    taken: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(arguments.rounds):
+        for name, run in sides.items():
+            taken[name].append(run())
+    print(f"{arguments.requests} windows, {arguments.clients} clients, {arguments.rounds} rounds")
+    bare = statistics.median(taken["bare"])
+    for name, times in taken.items():
+        middle = statistics.median(times)
+        rate = arguments.requests / middle
+        print(f"  {name:<10}{rate:8.2f} records/s   {bare / middle:6.0%} of the bare network")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--requests", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=2)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
