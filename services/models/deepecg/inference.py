@@ -7,12 +7,13 @@ version's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from services.ecg.record import EcgRecord, FloatArray
 from services.errors import UnusableInput
@@ -21,6 +22,7 @@ from services.models.deepecg import spec
 from services.models.deepecg.card import RiskCard
 from services.models.deepecg.dense import pack_all
 from services.models.deepecg.fused_network import FusedRiskNetwork
+from services.models.deepecg.gpu_network import GraphedNetwork, reduced, trial_windows
 from services.models.deepecg.network import RiskNetwork
 from services.models.deepecg.reference_pipeline import as_published
 from services.models.deepecg.windows import risk_windows
@@ -45,9 +47,11 @@ class WindowLogits:
     def __init__(self, network: RiskNetwork, *, device: str, most: int | None = None) -> None:
         """most: windows of a batch; None chooses by the device."""
         self._device = torch.device(device)
-        self._network = FusedRiskNetwork(network).to(self._device)
+        fused = FusedRiskNetwork(network).to(self._device)
         on_cpu = self._device.type == "cpu"
-        self.packed = on_cpu and pack_all(self._network)
+        self.packed = on_cpu and pack_all(fused)
+        self._network: Callable[[Tensor], Tensor]
+        self._network = fused if on_cpu else _for_gpu(fused, self._device)
         self._batch = most or (1 if on_cpu else GPU_BATCH)
         self.batches = MicroBatches(self._computed, most=self._batch)
         self._lock, self._in_flight = threading.Lock(), 0
@@ -83,8 +87,13 @@ class WindowLogits:
     def _computed(self, windows: list[FloatArray]) -> list[float]:
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack(windows).astype(np.float32, copy=False))
-            found: list[float] = self._network(batch.to(self._device))[:, 0].double().tolist()
+            found: list[float] = self._network(batch)[:, 0].double().tolist()
         return found
+
+
+def _for_gpu(fused: FusedRiskNetwork, device: torch.device) -> Callable[[Tensor], Tensor]:
+    network, _ = reduced(fused, torch.from_numpy(trial_windows()).to(device))
+    return GraphedNetwork(network, samples=spec.WINDOW_SAMPLES)
 
 
 class RiskPredictor:
