@@ -15,7 +15,9 @@ from api.schemas.datasets import (
     DatasetIn,
     DatasetList,
     DatasetOut,
+    MemberList,
     dataset_json,
+    member_json,
     summary_json,
 )
 from api.schemas.predictions import TaskName
@@ -103,6 +105,20 @@ def get_dataset(dataset_id: str, session: ReadSession, caller: Reads) -> Respons
     return json_answer(
         dataset_json(datasets.get(session, dataset_id, project_id=caller.project_id))
     )
+
+
+@router.get(
+    "/{dataset_id}/records",
+    response_model=MemberList,
+    responses=problems(400, 404),
+    summary="The records of a dataset: whose each is, its label, its beats a class",
+)
+def list_members(dataset_id: str, session: ReadSession, caller: Reads, paging: Paging) -> Response:
+    dataset = datasets.get(session, dataset_id, project_id=caller.project_id)
+    rows = datasets.members_page(session, dataset, after=paging.after, limit=paging.limit + 1)
+    shown, more = split(rows, paging.limit)
+    data = [member_json(row) for row in shown]
+    return json_answer(listing(data, last_id=str(shown[-1].position) if shown else None, more=more))
 
 
 @router.delete(

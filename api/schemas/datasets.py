@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.predictions import TaskName
-from services.datasets.row import DatasetRow
+from services.datasets.row import DatasetMemberRow, DatasetRow
 from services.datasets.service import DatasetRequest
 
 MAX_NAME = 200
@@ -157,6 +157,32 @@ class DatasetOut(DatasetSummary):
 class DatasetList(BaseModel):
     data: list[DatasetSummary]
     next_cursor: str | None
+
+
+class MemberOut(BaseModel):
+    record_id: str
+    record_sha256: str
+    name: str = Field(description="as the sender called it")
+    patient: str = Field(description="whom a split does not tear apart")
+    label: float | None = Field(description="0 or 1, for `afib-5y`")
+    counts: dict[str, int] = Field(description="beats a class, for `beats`")
+
+
+class MemberList(BaseModel):
+    data: list[MemberOut]
+    next_cursor: str | None
+
+
+def member_json(row: DatasetMemberRow) -> dict[str, Any]:
+    """MemberOut as plain data."""
+    return {
+        "record_id": row.record_id,
+        "record_sha256": row.record_sha256,
+        "name": row.name,
+        "patient": row.patient,
+        "label": row.label,
+        "counts": row.counts,
+    }
 
 
 def summary_json(row: DatasetRow) -> dict[str, Any]:

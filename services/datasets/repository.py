@@ -37,6 +37,16 @@ def members(session: Session, dataset_id: str) -> list[DatasetMemberRow]:
     return list(session.scalars(query.order_by(DatasetMemberRow.position)))
 
 
+def members_page(
+    session: Session, dataset_id: str, *, after: int, limit: int
+) -> list[DatasetMemberRow]:
+    """Those that come after a position."""
+    query = select(DatasetMemberRow).where(
+        DatasetMemberRow.dataset_id == dataset_id, DatasetMemberRow.position > after
+    )
+    return list(session.scalars(query.order_by(DatasetMemberRow.position).limit(limit)))
+
+
 def add_members(session: Session, dataset_id: str, described: Sequence[dict[str, Any]]) -> None:
     """One statement for all, however many."""
     rows = [{"dataset_id": dataset_id, "position": n} | m for n, m in enumerate(described)]

@@ -23,13 +23,14 @@ from services.datasets.members import (
 from services.datasets.row import DatasetMemberRow, DatasetRow
 from services.datasets.training_overlap import compared
 from services.ecg.readers.base import SourceFile
-from services.errors import NotFound, StateConflict, UnusableInput
+from services.errors import MalformedInput, NotFound, StateConflict, UnusableInput
 from services.models.catalog import TASKS
 from services.records import files
 from services.records import service as records
 from services.storage.base import Store
 
 SHOWN_REASONS = 20
+_DIGITS = 9  # of a position
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,16 @@ def get(session: Session, dataset_id: str, *, project_id: str) -> DatasetRow:
 def members(session: Session, row: DatasetRow) -> list[DatasetMemberRow]:
     """Its records, in its order."""
     return repository.members(session, row.id)
+
+
+def members_page(
+    session: Session, row: DatasetRow, *, after: str | None, limit: int
+) -> list[DatasetMemberRow]:
+    """Its records, in its order, after a position as an earlier page gave it."""
+    if after is not None and not after.isdecimal():
+        raise MalformedInput("cursor is not one that this service gave")
+    start = int(after[:_DIGITS]) if after is not None else -1
+    return repository.members_page(session, row.id, after=start, limit=limit)
 
 
 def record_ids(session: Session, dataset_id: str, *, project_id: str) -> list[str]:

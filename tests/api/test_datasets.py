@@ -299,6 +299,19 @@ def test_datasets_are_listed_newest_first_by_page_and_by_task(api: TestClient) -
     assert "left_out" not in only[0]
 
 
+def test_the_records_of_a_dataset_come_page_by_page_in_its_order(api: TestClient) -> None:
+    dataset = made(api, archive(three()), labels="record,patient_id\na,p\nb,q\n")
+    base = f"/v1/datasets/{dataset['id']}/records"
+    first = api.get(base, params={"limit": 2}).json()
+    then = api.get(base, params={"cursor": first["next_cursor"]}).json()
+    assert [m["name"] for m in first["data"] + then["data"]] == ["a", "b", "c"]
+    assert [m["patient"] for m in first["data"]] == ["p", "q"]
+    assert then["next_cursor"] is None
+    assert set(first["data"][0]["counts"]) == {"N", "S", "V", "F", "Q"}
+    assert_problem(api.get(base, params={"cursor": "eA=="}), 400, "cursor")
+    assert_problem(api.get("/v1/datasets/ds_none/records"), 404)
+
+
 def test_one_waveform_under_two_names_counts_as_one_patient(api: TestClient) -> None:
     signal, peaks = rhythm(4, duration_s=40.0)
     cut = peaks[(peaks > 3700) & (peaks < 12_000)] - 3600
