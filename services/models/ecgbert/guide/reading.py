@@ -12,7 +12,14 @@ from services.ecg import filtering
 from services.ecg.record import FloatArray, IntArray
 from services.ecg.resampling import resampled
 from services.ecg.rpeaks import OWN_METHOD, r_peaks
-from services.ecg.segmentation import QRS, WaveIntervals, wave_intervals
+from services.ecg.segmentation import (
+    P_BEFORE_QRS_S,
+    QRS,
+    QRS_HALF_WIDTH_S,
+    T_AFTER_QRS_S,
+    WaveIntervals,
+    wave_intervals,
+)
 from services.models.ecgbert.clusters import Clusters, wave_points
 from services.models.ecgbert.spec import SAMPLING_RATE_HZ, TOKEN_POINTS
 
@@ -29,6 +36,20 @@ def cleaned(signal: FloatArray, *, sampling_rate_hz: float) -> FloatArray:
     )
     clean = resampled(clean, from_hz=sampling_rate_hz, to_hz=SAMPLING_RATE_HZ)
     return np.nan_to_num(clean, copy=False)
+
+
+def missing_around(
+    signal: FloatArray, beats: IntArray, *, sampling_rate_hz: float
+) -> NDArray[np.bool_]:
+    """(n_beats,) whether a lead lacks samples within a beat's P, QRS or T: it then teaches nothing.
+
+    signal: (n_leads, n_samples) as it was read, NaN where missing. beats: samples of the same rate.
+    """
+    missing = np.concatenate([[0], np.cumsum(np.isnan(signal).any(axis=0))])
+    before_s, after_s = QRS_HALF_WIDTH_S + P_BEFORE_QRS_S, QRS_HALF_WIDTH_S + T_AFTER_QRS_S
+    bounds = [beats - round(before_s * sampling_rate_hz), beats + round(after_s * sampling_rate_hz)]
+    first, end = (np.clip(bound, 0, signal.shape[1]) for bound in bounds)
+    return np.asarray(missing[end] > missing[first])
 
 
 def peaks_and_waves(

@@ -15,7 +15,7 @@ from services.ecg.resampling import indices_at_rate
 from services.ecg.segmentation import wave_intervals
 from services.evaluation.beats import LabelledBeats, reference_beats
 from services.evaluation.matching import flutter_stretches, inside
-from services.models.ecgbert.guide.reading import cleaned
+from services.models.ecgbert.guide.reading import cleaned, missing_around
 from services.models.ecgbert.guide.sentences import NO_LABEL
 from services.models.ecgbert.reference.digital_record import read_digital_record
 from services.models.ecgbert.reference.preprocessing import bandstopped, without_details
@@ -47,7 +47,8 @@ def clean_record(source: SurveyedRecord, settings: StageSettings) -> CleanRecord
         return _reference(source, settings)
     record = record_from_path(Path(source.path))
     assert record.annotations is not None  # noqa: S101 - the survey found them
-    signal = cleaned(record.signal[list(source.rows)], sampling_rate_hz=record.sampling_rate_hz)
+    raw = np.asarray(record.signal[list(source.rows)])
+    signal = cleaned(raw, sampling_rate_hz=record.sampling_rate_hz)
     n_samples = signal.shape[1]
     at = indices_at_rate(
         record.annotations.sample,
@@ -58,6 +59,9 @@ def clean_record(source: SurveyedRecord, settings: StageSettings) -> CleanRecord
     annotations = Annotations(at, record.annotations.symbol)
     reference = reference_beats(annotations)
     labels = _labels(reference, annotations, binary=settings.binary)
+    own_rate = reference_beats(record.annotations).sample  # the same beats, before resampling
+    gaps = missing_around(raw, own_rate, sampling_rate_hz=record.sampling_rate_hz)
+    labels = np.where(gaps, NO_LABEL, labels)
     by_sample = sample_labels(reference.sample, labels, n_samples=n_samples)
     return CleanRecord(signal, by_sample, reference.sample, labels, annotations)
 

@@ -157,6 +157,20 @@ def test_finished_steps_are_not_done_again_until_something_changes(
     assert set(done) == {"_prepare", "_segment", "_write_sentence"}
 
 
+def test_a_beat_whose_samples_are_missing_teaches_nothing(tmp_path: Path) -> None:
+    data, run = write_dataset(tmp_path / "data"), run_in(tmp_path)
+    _, peaks = made_ecg()
+    file = data / "a1.dat"
+    counts = np.frombuffer(file.read_bytes(), dtype="<i2").reshape(-1, 2).copy()
+    counts[peaks[5] + 30 : peaks[5] + 60, 1] = -32768  # no sample, in the T wave of one lead
+    file.write_bytes(counts.tobytes())
+    prepared = preprocess(surveyed(data, ALONE), run)
+    (record,) = (record for record in prepared.records if record.name == "a1")
+    _, labels = prepared.beats(record)
+    assert np.flatnonzero(labels == NO_LABEL).tolist() == [5]
+    assert np.isfinite(prepared.signal(record)).all()
+
+
 def test_clusters_that_are_not_given_are_fitted_to_the_training_patients(tmp_path: Path) -> None:
     data, run = write_dataset(tmp_path / "data"), run_in(tmp_path)
     prepared = preprocess(surveyed(data, ALONE), run)

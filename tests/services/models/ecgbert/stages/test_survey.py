@@ -38,6 +38,23 @@ def test_other_processes_find_the_same(tmp_path: Path) -> None:
     write_dataset(tmp_path)
     two = Workforce(jobs=2, progress=NoProgress())
     assert surveyed(tmp_path, two) == surveyed(tmp_path, ALONE)
+    (tmp_path / "c3.atr").write_bytes(b"\x01\x04\x02")
+    with pytest.raises(MalformedInput, match="record c3"):  # theirs are ours
+        surveyed(tmp_path, two)
+
+
+def test_leads_go_by_their_names_and_not_by_their_places(tmp_path: Path) -> None:
+    write_record(tmp_path, "a1")
+    header = tmp_path / "a1.hea"
+    first, mlii, v1 = header.read_text().splitlines()
+    swapped = (first, mlii.replace("MLII", "V1"), v1.replace("V1", "MLII"))
+    header.write_text("\n".join(swapped) + "\n")
+    (record,) = surveyed(tmp_path, ALONE)
+    assert (record.all_leads, record.lead_names, record.rows) == (
+        ("V1", "MLII"),
+        ("MLII", "V1"),
+        (1, 0),
+    )
 
 
 def test_what_is_left_out_is_not_opened(tmp_path: Path) -> None:
