@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     training_device: str = Field(
         "auto", description="device of training runs: auto, cpu, cuda or cuda:N"
     )
+    training_processes: int = Field(
+        0, ge=0, description="processes of a training run; 0 is one for each GPU that it may use"
+    )
     checkpoint_every_s: float = Field(
         300.0, gt=0, description="a training run keeps a checkpoint this often, besides each epoch"
     )

@@ -154,6 +154,7 @@ class FakeFamily:
     def __init__(self, gate: Path | None = None) -> None:
         self.gate = gate
         self.plans: list[FineTunePlan] = []
+        self.seen: list[tuple[set[str], set[str]]] = []
 
     def load(self, folder: Path, *, device: str) -> FakePredictor:
         assert (folder / WEIGHTS).is_file()
@@ -180,6 +181,7 @@ class FakeFamily:
             if self.gate is not None:
                 pass_gate(self.gate, progress)
         out.mkdir(exist_ok=True)
+        self.seen.append(({r.record_id for r in train}, {r.record_id for r in validation}))
         seen = [r.record_id for part in (train, validation) for r in part]
         (out / WEIGHTS).write_text(json.dumps([seen, dict(plan.hyperparameters)]))
         card = fake_card() | {"hyperparameters": {}}

@@ -6,17 +6,23 @@ goes on from the last checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
+from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.db.session import SessionFactory, engine_for, session_factory
+from services.errors import EctopyError
 from services.fine_tunes.runner import FineTuneRunner, Places
 from services.jobs import lifecycle
 from services.jobs.execution import StopFlag, execute
@@ -27,6 +33,7 @@ from services.storage.factory import store_for
 from services.telemetry import configure_logging
 from worker.devices import device_for
 from worker.predictors import LoadedPredictors
+from worker.training_group import training_group
 
 log = structlog.get_logger()
 
@@ -42,34 +49,50 @@ def main(arguments: list[str]) -> None:
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     sessions = session_factory(engine_for(settings.database))
+    device, store = device_for(settings.training_device), store_for(settings)
     stop = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: stop.hand_back())
-    Watch(sessions, claim, stop, parent=parent).start()
-    device, store = device_for(settings.training_device), store_for(settings)
-    runner = FineTuneRunner(
-        sessions,
-        store,
-        FINE_TUNABLE,
-        LoadedPredictors(store, device=device, capacity=COMPARED_MODELS),
-        places=Places(settings.data_dir, device, settings.checkpoint_every_s),
-    )
-    execute(sessions, claim, runner, stop)
+    with training_group(claim, device, processes=settings.training_processes) as group:
+        runner = FineTuneRunner(
+            sessions,
+            store,
+            FINE_TUNABLE,
+            LoadedPredictors(store, device=group.device, capacity=COMPARED_MODELS),
+            places=Places(settings.data_dir, group.device, settings.checkpoint_every_s),
+        )
+        if group.leads:
+            Watch(sessions, claim, stop, parent=parent, others=group.others).start()
+            execute(sessions, claim, runner, stop)
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
+            with (
+                contextlib.suppress(EctopyError),  # which the first process has met too
+                tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch,
+            ):
+                runner.train_along(claim, Path(scratch))
 
 
 class Watch(threading.Thread):
     """Ends the process with its worker; stops the run when it is cancelled or another's."""
 
     def __init__(
-        self, sessions: SessionFactory, claim: JobClaim, stop: StopFlag, *, parent: int
+        self,
+        sessions: SessionFactory,
+        claim: JobClaim,
+        stop: StopFlag,
+        *,
+        parent: int,
+        others: Sequence[subprocess.Popen[bytes]] = (),
     ) -> None:
         super().__init__(name="watch", daemon=True)
         self._sessions, self._claim, self._stop_flag = sessions, claim, stop
-        self._parent = parent
+        self._parent, self._others = parent, others
 
     def run(self) -> None:
         never = threading.Event()
         while not never.wait(LOOK_S):
-            if os.getppid() != self._parent:
+            died = any(other.poll() not in (None, 0) for other in self._others)
+            if died or os.getppid() != self._parent:  # without it every step would wait forever
                 os.kill(os.getpid(), signal.SIGKILL)
             if not self._stop_flag.is_set() and not self._is_wanted():
                 self._stop_flag.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ from services.registry.files import put_version, stored_location, version_folder
 from services.registry.row import ModelVersionRow
 from services.registry.service import CARD, Content, content_of
 from services.storage.base import Store
-from services.training.progress import Progress
-from services.training.splits import PatientSplit, patient_split
+from services.training.progress import NoProgress, Progress
+from services.training.splits import PatientSplit, patient_folds, patient_split
 
 PARTS = ("train", "validation", "test")
 TRAINED = 0.9  # of the whole work; the rest is the evaluation
@@ -72,6 +72,7 @@ class _Work:
     promoted: ModelVersionRow | None
     records: StoredRecords
     dataset: dict[str, Any]
+    fold: frozenset[str] | None = None  # patients that a fold validates on
 
 
 class FineTuneRunner:
@@ -98,9 +99,21 @@ class FineTuneRunner:
             raise Unavailable(f"this worker does not train the family {work.row.family}")
         folder = workspace_of(self._places.data_dir, work.row.id)
         with held(folder, progress.check_cancelled):
-            card = self._trained(work, family, folder, told)
+            folds = self._cross_validated(work, family, folder, told)
+            part = told.until(TRAINED, begin=TRAINED - TRAINED / (len(folds) + 1))
+            card = self._fine_tuned(work, family, folder / RUN, folder / MODEL, part)
+            if folds:
+                card["metrics"] = {**card.get("metrics", {}), "cross_validation": folds}
             report = self._evaluated(work, family, folder, told)
             return self._kept(work, folder / MODEL, card, report)
+
+    def train_along(self, claim: JobClaim, scratch: Path) -> None:
+        """The training alone, as one of several processes; the first one keeps what comes of it."""
+        work = self._work(claim.resource_id)
+        folder = workspace_of(self._places.data_dir, work.row.id)
+        self._fine_tuned(
+            work, self._families[work.row.family], folder / RUN, scratch / MODEL, NoProgress()
+        )
 
     def store(self, session: Session, claim: JobClaim, outcome: TrainedModel) -> None:
         row = _existing(repository.of_job(session, claim.resource_id, for_update=True))
@@ -133,8 +146,28 @@ class FineTuneRunner:
             }
             return _Work(row, base, promoted, stored, described)
 
-    def _trained(
+    def _cross_validated(
         self, work: _Work, family: FineTunable, folder: Path, progress: RunProgress
+    ) -> list[dict[str, Any]]:
+        """The metrics of each fold, by a network that has not seen its patients; none without."""
+        n_folds = work.row.hyperparameters.get("folds", 0)
+        found = []
+        for number, patients in enumerate(_folds(work, n_folds)):
+            progress.event("log", {"message": f"cross-validation, fold {number + 1} of {n_folds}"})
+            each = TRAINED / (n_folds + 1)
+            card = self._fine_tuned(
+                replace(work, fold=patients),
+                family,
+                folder / f"fold-{number}",
+                folder / f"fold-{number}" / MODEL,
+                _Fold(progress, each * number, each * (number + 1)),
+            )
+            metrics = card.get("metrics", {}).get("validation", {})
+            found.append({"fold": number + 1, "patients": len(patients), "metrics": metrics})
+        return found
+
+    def _fine_tuned(
+        self, work: _Work, family: FineTunable, workspace: Path, out: Path, progress: Progress
     ) -> dict[str, Any]:
         row = work.row
         chosen = {k: v for k, v in row.hyperparameters.items() if k not in SPLIT_HYPERPARAMETERS}
@@ -149,10 +182,10 @@ class FineTuneRunner:
                     seed=row.hyperparameters["seed"],
                     checkpoint_every_s=self._places.checkpoint_every_s,
                 ),
-                workspace=folder / RUN,
-                out=folder / MODEL,
+                workspace=workspace,
+                out=out,
                 device=self._places.device,
-                progress=progress.until(TRAINED),
+                progress=progress,
             )
 
     def _evaluated(
@@ -253,6 +286,14 @@ class RunProgress:
             _patiently(lambda: self._in_transaction(note))
         _patiently(lambda: self._progress.event(kind, data))
 
+    def note_fruitful(self) -> None:
+        """What this attempt has done is kept."""
+        _patiently(
+            lambda: self._in_transaction(
+                lambda session: lifecycle.set_fruitful(session, self._claim)
+            )
+        )
+
     def until(self, end: float, *, begin: float = 0.0) -> Progress:
         """The same listener for a part of the work."""
         return _Part(self, begin, end)
@@ -260,6 +301,21 @@ class RunProgress:
     def _in_transaction(self, action: Callable[[Session], None]) -> None:
         with self._sessions.begin() as session:
             action(session)
+
+
+class _Fold:
+    """A fold's listener: its epochs are no epochs of the run, and its checkpoints none to list."""
+
+    def __init__(self, whole: RunProgress, begin: float, end: float) -> None:
+        self._part = _Part(whole, begin, end)
+        self._whole = whole
+        self.advance, self.check_cancelled = self._part.advance, whole.check_cancelled
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        if kind == "checkpoint":
+            self._whole.note_fruitful()
+        elif kind == "log":
+            self._whole.event(kind, data)
 
 
 class _Part:
@@ -273,9 +329,7 @@ class _Part:
 
 def split_of(members: list[DatasetMemberRow], hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Patients and record ids of each part, as the row keeps them; UnusableInput for too few."""
-    counts: dict[str, NDArray[np.int64]] = {}
-    for member in members:
-        counts[member.patient] = counts.get(member.patient, 0) + _counted(member)
+    counts = _counts(members)
     try:
         split = patient_split(
             counts,
@@ -310,10 +364,36 @@ def _described(members: list[DatasetMemberRow], split: PatientSplit, part: str) 
 
 
 def _part(work: _Work, part: str) -> StoredRecords:
+    patients = _patients(work, part)
+    if work.fold is not None:
+        all_but_test = _patients(work, "train") | _patients(work, "validation")
+        patients = set(work.fold) if part == "validation" else all_but_test - work.fold
+    return work.records.of_patients(patients)
+
+
+def _patients(work: _Work, part: str) -> set[str]:
     split: dict[str, Any] = work.row.split or {}
     wanted = set(split[part]["record_ids"])
-    patients = {m.patient for m in work.records.members if m.record_id in wanted}
-    return work.records.of_patients(patients)
+    return {m.patient for m in work.records.members if m.record_id in wanted}
+
+
+def _folds(work: _Work, n_folds: int) -> list[frozenset[str]]:
+    """All patients but those of the test, dealt into folds."""
+    if not n_folds:
+        return []
+    there = _patients(work, "train") | _patients(work, "validation")
+    counts = _counts([m for m in work.records.members if m.patient in there])
+    try:
+        return [frozenset(fold) for fold in patient_folds(counts, n_folds=n_folds)]
+    except ValueError as error:
+        raise UnusableInput(f"folds: {error}") from error
+
+
+def _counts(members: Sequence[DatasetMemberRow]) -> dict[str, NDArray[np.int64]]:
+    counts: dict[str, NDArray[np.int64]] = {}
+    for member in members:
+        counts[member.patient] = counts.get(member.patient, 0) + _counted(member)
+    return counts
 
 
 def _named(report: dict[str, Any], name: str) -> dict[str, Any]:

@@ -68,6 +68,11 @@ def create(
     chosen = chosen_hyperparameters(
         SPLIT_HYPERPARAMETERS | spec.hyperparameters, request.hyperparameters
     )
+    if chosen["folds"] and chosen["folds"] + 2 > dataset.n_patients:
+        raise UnusableInput(
+            f"folds: {chosen['folds']} need at least {chosen['folds'] + 2} patients, of whom some "
+            f"are kept for the test; dataset {dataset.id} has {dataset.n_patients}"
+        )
     name = request.name or _name_for(base, project_id)
     _require_name(session, project_id, name, request.task)
     job = lifecycle.create(

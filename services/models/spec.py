@@ -63,6 +63,12 @@ SPLIT_HYPERPARAMETERS = {
     "test_share": Hyperparameter(
         0.2, "of the patients: training never sees them, the report is of them", 0.02, 0.4
     ),
+    "folds": Hyperparameter(
+        0,
+        "cross-validation before the training itself, over all patients but those of the test: so "
+        "many more trainings, whose metrics are in the card; 0 is none",
+        choices=(0, *range(2, 11)),
+    ),
 }
 
 

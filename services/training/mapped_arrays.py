@@ -6,6 +6,7 @@ batch reads its own rows.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import math
 import shutil
@@ -26,15 +27,19 @@ def mapped_arrays(
     """Arrays by name, read-only: all parts one after another along the first axis.
 
     parts: each with the same names, types and shapes but for the first axis. They are gone through
-    only where the folder is not complete yet; what an interrupted call left is begun again.
+    only where the folder is not complete yet; what an interrupted call left is begun again. Of
+    several processes that ask at once, one writes and the others wait.
     """
-    if not (folder / _DONE).is_file():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        layout = _written(folder, parts)
-        beside = folder / (_DONE + ".partial")
-        beside.write_text(json.dumps(layout))
-        beside.replace(folder / _DONE)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(folder.name + ".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / _DONE).is_file():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            layout = _written(folder, parts)
+            beside = folder / (_DONE + ".partial")
+            beside.write_text(json.dumps(layout))
+            beside.replace(folder / _DONE)
     layout = json.loads((folder / _DONE).read_text())
     return {name: _mapped(folder / name, **entry) for name, entry in layout.items()}
 

@@ -76,6 +76,8 @@ def test_a_fine_tune_is_accepted_sent_listed_and_cancelled(
         ({"hyperparameters": {"freeze": "some"}}, 422, "freeze must be one of"),
         ({"hyperparameters": {"epochs": "3"}}, 422, "epochs must be a whole number"),
         ({"hyperparameters": {"test_share": 0.9}}, 422, "test_share must be a number"),
+        ({"hyperparameters": {"folds": 2}}, 422, "need at least 4 patients"),
+        ({"hyperparameters": {"folds": 1}}, 422, "folds must be one of 0, 2, 3"),
         ({"base": "ecgbert-beats@99"}, 404, "has no version 99"),
         ({"base": "nobody"}, 404, "there is no model nobody"),
         ({"base": "../x"}, 422, "model must be a name or name@version"),

@@ -77,8 +77,8 @@ def _forgotten(live: Live) -> Iterator[None]:
         forget_model(session, NAME)
 
 
-def new_trainer(live: Live, log: Path) -> WorkerProcess:
-    worker = trainer(live.settings, log, ECTOPY_CHECKPOINT_EVERY_S="0.2")
+def new_trainer(live: Live, log: Path, **more: str) -> WorkerProcess:
+    worker = trainer(live.settings, log, ECTOPY_CHECKPOINT_EVERY_S="0.2", **more)
     worker.wait_ready(live.sessions)
     return worker
 
@@ -233,3 +233,23 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_when_resumed(
     statuses = [data["status"] for kind, data in events_of(live_client, run) if kind == "status"]
     assert statuses == ["queued", "running", "cancelled", "queued", "running", "succeeded"]
     assert_problem(live_client.post(f"{url}/resume"), 409, "ask for more")
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_does_and_are_killed_and_go_on(
+    live: Live, live_client: httpx.Client, dataset: str, tmp_path: Path
+) -> None:
+    workers = [new_trainer(live, tmp_path / "a.log", ECTOPY_TRAINING_PROCESSES="2")]
+    try:
+        run = begun(live_client, dataset)
+        wait_for_epoch(live_client, run, 2)
+        processes = psutil.Process(workers[0].process.pid).children(recursive=True)
+        assert len(processes) == 2
+        processes[-1].kill()  # the one that the first has started
+        done = ended(live_client, run)
+        assert (done["status"], done["epoch"]) == ("succeeded", QUICK["epochs"])
+        statuses = [d["status"] for kind, d in events_of(live_client, run) if kind == "status"]
+        assert statuses == ["queued", "running"] * 2 + ["succeeded"]
+    finally:
+        for worker in workers:
+            worker.end()

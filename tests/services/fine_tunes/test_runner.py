@@ -112,6 +112,28 @@ def test_the_result_is_a_version_that_says_what_it_came_from(
     assert not parts[2] & (parts[0] | parts[1])
 
 
+def test_folds_leave_each_patient_out_once_and_never_touch_the_test(
+    fine_tune: FineTuneRow, sessions: SessionFactory, store: Store, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        row = session.get_one(FineTuneRow, fine_tune.id)
+        row.hyperparameters = row.hyperparameters | {"folds": 2}
+    family = run(sessions, store, settings, fine_tune.job_id)
+    row = found(sessions, fine_tune.id)
+    assert row.job.status == "succeeded", row.job.error
+    assert row.split is not None
+    tested = set(row.split["test"]["record_ids"])
+    assert len(family.seen) == 3
+    (train_1, held_1), (train_2, held_2), _ = family.seen
+    assert not tested & (train_1 | held_1 | train_2 | held_2)
+    assert not held_1 & held_2
+    assert held_1 | held_2 == train_1 | held_1 == train_2 | held_2
+    assert len(row.history) == 2
+    with sessions() as session:
+        card = registry.version(session, DEFAULT_PROJECT, NAME, 1).card
+    assert [each["fold"] for each in card["metrics"]["cross_validation"]] == [1, 2]
+
+
 def test_a_run_whose_worker_ends_goes_back_to_the_queue_and_a_cancelled_one_ends(
     fine_tune: FineTuneRow, sessions: SessionFactory, store: Store, settings: Settings
 ) -> None:
