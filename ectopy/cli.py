@@ -51,6 +51,36 @@ def migrate() -> None:
 
 
 @app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="the archive to write")],
+    data: Annotated[Path | None, typer.Option(help="data folder of `ectopy serve`")] = None,
+) -> None:
+    """Write database and files into one archive; the service may run meanwhile."""
+    from ectopy.commands.backup import backup as back_up
+    from ectopy.commands.database import reached_database
+
+    settings = settings_with({"data_dir": data})
+    with reached_database(settings) as url:
+        kept = back_up(url, settings, file)
+    typer.echo(f"{sum(kept.rows.values())} rows and {kept.files} files in {file}")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="what `ectopy backup` wrote", exists=True)],
+    data: Annotated[Path | None, typer.Option(help="a new data folder")] = None,
+) -> None:
+    """Fill an empty database and store from an archive."""
+    from ectopy.commands.backup import restore as bring_back
+    from ectopy.commands.database import reached_database
+
+    settings = settings_with({"data_dir": data})
+    with reached_database(settings) as url:
+        kept = bring_back(url, settings, file)
+    typer.echo(f"{sum(kept.rows.values())} rows and {kept.files} files are back")
+
+
+@app.command()
 def openapi() -> None:
     """Print the OpenAPI document."""
     from ectopy.commands.document import document

@@ -26,7 +26,7 @@ from services.db.session import SessionFactory
 from services.settings import Settings
 from tests.conftest import ROOT, forget_model
 from tests.factories import assert_problem, ended, parts, predict, upload
-from tests.fakes import EagerDispatcher, enter_fake_model
+from tests.fakes import EagerDispatcher, ListDispatcher, enter_fake_model
 from tests.labelled import beats_record
 from tests.signals import made_files
 
@@ -97,7 +97,7 @@ def service(settings: Settings, sessions: SessionFactory) -> Iterator[Service]:
     with sessions.begin() as session:
         enter_fake_model(session, project_id=SHARED_PROJECT)
     key()
-    app = create_app(settings)
+    app = create_app(settings.model_copy(update={"wait_default_s": 0.2}))
     dispatcher = EagerDispatcher(sessions, app.state.ectopy.store)
     app.state.ectopy.dispatcher = dispatcher
     with TestClient(app, client=ELSEWHERE, raise_server_exceptions=False) as client:
@@ -135,9 +135,21 @@ def resources(service: Service, key: str) -> dict[str, str]:
         files=parts({"wcr_afib_5y.pt": b"weights"}),
         headers={"Prefer": "wait=0"},
     )
-    body = {"name": "ward 3", "task": "beats", "record_ids": [record]}
+    others = [upload(client, beats_record(f"p{n}", n))["id"] for n in (2, 3)]
+    body = {"name": "ward 3", "task": "beats", "record_ids": [record, *others]}
     dataset = client.post("/v1/datasets", json=body).json()["id"]
-    return {"rec": record, "pred": prediction, "imp": made.json()["id"], "ds": dataset}
+    service.client.app.state.ectopy.dispatcher = ListDispatcher()  # type: ignore[attr-defined]
+    asked = {"task": "beats", "dataset_id": dataset, "base": "ecgbert-beats"}
+    fine_tune = client.post("/v1/fine-tunes", json=asked).json()["id"]
+    client.post(f"/v1/fine-tunes/{fine_tune}/cancel")  # else its events would not end
+    imported = made.json()["id"]
+    return {
+        "rec": record,
+        "pred": prediction,
+        "imp": imported,
+        "ds": dataset,
+        "ft": fine_tune,
+    }
 
 
 def test_every_operation_says_which_scope_it_needs(service: Service) -> None:
@@ -190,7 +202,7 @@ def test_the_same_requests_find_something_with_the_key_of_their_project(service:
     ours = service.key()
     known = resources(service, ours)
     for operation in guarded(service):
-        if operation.method != "delete":
+        if operation.method != "delete" and not operation.path.endswith("/resume"):
             answer = service.ask(operation, ours, known)
             assert answer.status_code not in (401, 403, 404), (operation.name, answer.text)
 

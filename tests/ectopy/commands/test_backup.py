@@ -1,0 +1,123 @@
+"""What was backed up comes back, into another database and another folder."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import text
+from sqlalchemy.engine import URL
+
+from api.main import create_app
+from ectopy.commands.backup import backup, restore
+from ectopy.commands.migrate import bring_up
+from services.access import keys
+from services.db.session import SessionFactory, engine_for, session_factory
+from services.errors import MalformedInput, StateConflict
+from services.settings import Settings
+from tests.factories import ended, predict, upload
+from tests.fakes import EagerDispatcher
+from tests.labelled import beats_record
+from tests.processes import new_database
+
+
+@pytest.fixture
+def elsewhere(servers: tuple[str, str], settings: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Another machine: an empty database and an empty folder."""
+    url = new_database(servers[0], "elsewhere")
+    bring_up(url)
+    change = {"database_url": url.render_as_string(hide_password=False)}
+    yield settings.model_copy(update=change | {"data_dir": tmp_path / "elsewhere"})
+    new_database(servers[0], "elsewhere")
+
+
+def shown(client: TestClient | httpx.Client) -> list[object]:
+    """All that a client sees."""
+    records = client.get("/v1/records").json()["data"]
+    predictions = client.get("/v1/predictions").json()["data"]
+    one = predictions[0]["id"]
+    paths = ["/v1/datasets", "/v1/models", "/v1/audit", f"/v1/predictions/{one}"]
+    paths += [f"/v1/records/{record['id']}/signal" for record in records]
+    paths += [f"/v1/records/{record['id']}/annotations" for record in records]
+    return [records, predictions, *(client.get(path).json() for path in paths)]
+
+
+def test_everything_comes_back_and_goes_on(
+    settings: Settings,
+    sessions: SessionFactory,
+    elsewhere: Settings,
+    tmp_path: Path,
+    fake_model: object,
+) -> None:
+    with sessions.begin() as session:
+        _, key = keys.create(session, name="a", scopes=["read", "predict", "train", "admin"])
+    headers = {"Authorization": f"Bearer {key}"}
+    app = create_app(settings)
+    app.state.ectopy.dispatcher = EagerDispatcher(sessions, app.state.ectopy.store)
+    with TestClient(app, headers=headers) as client:
+        record = upload(client, beats_record("a", 1))["id"]
+        upload(client, beats_record("b", 2))
+        client.post("/v1/datasets", json={"name": "d", "task": "beats", "record_ids": [record]})
+        ended(client, predict(client, record)["id"])
+        before = shown(client)
+    archive = tmp_path / "ectopy.tar"
+    kept = backup(settings.database, settings, archive)
+    assert (kept.rows["records"], kept.files) == (2, 4)
+    assert restore(elsewhere.database, elsewhere, archive) == kept
+    with TestClient(create_app(elsewhere), headers=headers) as client:
+        assert shown(client) == before
+        client.delete("/v1/records/rec_none")  # the trail's own numbers go on
+        assert client.get("/v1/audit").json()["data"][0]["status"] == 404
+        assert upload(client, beats_record("c", 3))["id"] > record
+    with pytest.raises(StateConflict, match="not empty"):
+        restore(elsewhere.database, elsewhere, archive)
+
+
+def test_a_record_stays_until_its_files_are_copied(
+    settings: Settings, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who removes one meanwhile waits for the archive."""
+    from ectopy.commands import backup as module
+
+    with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
+        record = upload(client, beats_record("a", 1))["id"]
+    seen: list[str] = []
+    add_files = module._add_files
+
+    def slowly(*arguments: object) -> int:
+        with sessions() as session:
+            session.execute(text("set lock_timeout = '100ms'"))
+            with pytest.raises(Exception, match="lock timeout"):
+                session.execute(text("delete from records"))
+        seen.append("waited")
+        return add_files(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_add_files", slowly)
+    assert backup(settings.database, settings, tmp_path / "a.tar").files == 2
+    assert seen == ["waited"]
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        assert f"store/records/{record}/signal.npy" in archive.getnames()
+
+
+def test_another_archive_is_refused_and_nothing_changes(
+    elsewhere: Settings, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.tar"
+    with tarfile.open(other, "w") as archive:
+        archive.addfile(tarfile.TarInfo("../../evil"), io.BytesIO())
+    with pytest.raises(MalformedInput, match="ectopy backup"):
+        restore(elsewhere.database, elsewhere, other)
+    assert models_of(elsewhere.database) > 0
+
+
+def models_of(url: URL) -> int:
+    engine = engine_for(url)
+    with session_factory(engine)() as session:
+        found = session.scalar(text("select count(*) from models"))
+    engine.dispose()
+    return int(found or 0)
