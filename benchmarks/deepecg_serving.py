@@ -177,7 +177,8 @@ class LitServer:
         def ask(window: np.ndarray) -> None:
             packed = io.BytesIO()
             np.save(packed, window)
-            self._client.post("/predict", content=packed.getvalue()).raise_for_status()
+            part = {"window": ("window.npy", packed.getvalue())}
+            self._client.post("/predict", files=part).raise_for_status()
 
         started = time.perf_counter()
         with ThreadPoolExecutor(clients) as pool:

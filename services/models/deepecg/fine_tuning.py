@@ -96,7 +96,10 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
         learning = HeadAlone(network.proj)
     outcome = trained(
         _training(learning, learned, judged, chosen),
-        engine_plan(chosen, seed=plan.seed, device=device),
+        replace(
+            engine_plan(chosen, seed=plan.seed, device=device),
+            checkpoint_every_s=plan.checkpoint_every_s,
+        ),
         workspace=workspace / "run",
         device=device,
         progress=_Share(progress, PREPARED, 1 - PREPARED),
