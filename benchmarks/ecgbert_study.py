@@ -41,8 +41,8 @@ QUIET = NoProgress()
 REPAIRED: dict[str, Any] = {
     "train_embedding": True,
     "class_weights": "balanced",
-    "batch": 1,
-    "learning_rate": 0.002,
+    "batch": 4,
+    "learning_rate": 0.003,
     "schedule": "cosine",
     "epochs": 5,
     "attention_window": 64,

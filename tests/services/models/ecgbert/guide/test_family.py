@@ -13,12 +13,15 @@ import torch
 from services.errors import Cancelled, MalformedInput, Unavailable, UnusableInput
 from services.models.ecgbert.guide.family import FAMILY
 from services.models.ecgbert.guide.model_folder import read_model_folder
+from services.models.ecgbert.public.pretrained_folder import import_public_files
+from services.models.ecgbert.reference.network import GuideNetwork
 from services.models.interface import FineTunePlan, LabelledRecord
 from services.models.results import BeatResult
 from services.models.spec import chosen_hyperparameters
 from services.training.progress import NoProgress, Progress
 from tests.services.models.ecgbert.guide.made_sentences import QUICK
 from tests.services.models.ecgbert.labelled_beats import labelled_record
+from tests.services.models.ecgbert.public.made_files import write_cluster_folder
 
 TRAIN = [labelled_record(1), labelled_record(2, n_leads=1)]
 VALIDATION = [labelled_record(3)]
@@ -117,6 +120,23 @@ def test_a_base_gives_its_clusters_and_where_asked_its_head(tmp_path: Path) -> N
     torch.testing.assert_close(network.head[0].weight, before, atol=1e-4, rtol=0)
     with pytest.raises(UnusableInput, match="ask for head: reset"):
         fine_tune(plan(base, head="keep", classes="binary"), tmp_path / "other")
+
+
+def test_the_public_weights_are_a_base_and_their_clusters_stay(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    torch.save(GuideNetwork().state_dict(), tmp_path / "public.pth")
+    write_cluster_folder(tmp_path / "clusters")
+    base = tmp_path / "base"
+    import_public_files(tmp_path / "public.pth", clusters=tmp_path / "clusters", into=base)
+    with pytest.raises(Unavailable, match="ecgbert-public: it has no head and labels nothing"):
+        FAMILY.load(base, device="cpu")
+    card = fine_tune(plan(base, epochs=1, train_embedding=False), tmp_path)
+    assert card["name"] == "ecgbert-guide"
+    network, clusters, _ = read_model_folder(tmp_path / "model")
+    assert clusters.points == "first"
+    public = torch.load(tmp_path / "public.pth", weights_only=True)["token_embedding.weight"]
+    assert torch.equal(network.token_embedding.weight[0], public[4])  # the guide's p0
+    assert len(answers(tmp_path, labelled_record(4)).sample) > 50
 
 
 def test_another_rate_gives_peaks_in_the_record_s_own(tmp_path: Path) -> None:
