@@ -91,6 +91,7 @@ def _of_archive(
             max_records=state.settings.max_dataset_records,
             max_bytes=state.settings.max_dataset_bytes,
             workspace=Path(folder),
+            hints=asked.hints(),
         )
         request = datasets.DatasetRequest(asked.name, asked.task)
         dataset_id = datasets.new_dataset_id()

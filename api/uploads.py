@@ -78,7 +78,6 @@ def received(form: RecordForm, workspace: Path, *, project_id: str) -> Upload:
         source = SourceFile(part.filename or f"file-{number}", incoming / str(number))
         digests.append((source.plain_name, copied(part.file, source.path)))
         sources.append(source)
-    leads = tuple(part.strip() for part in form.leads.split(",")) if form.leads else None
     return Upload(
         project_id=project_id,
         sources=sources,
@@ -89,9 +88,14 @@ def received(form: RecordForm, workspace: Path, *, project_id: str) -> Upload:
             name=form.name or None,
             sampling_rate_hz=form.sampling_rate_hz,
             units=form.units or None,
-            leads=leads,
+            leads=lead_names(form.leads),
         ),
     )
+
+
+def lead_names(text: str | None) -> tuple[str, ...] | None:
+    """Names from `I, II, V1`."""
+    return tuple(part.strip() for part in text.split(",")) if text else None
 
 
 def _check(form: RecordForm) -> None:

@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.schemas.predictions import TaskName
+from api.uploads import lead_names
 from services.datasets.row import DatasetMemberRow, DatasetRow
 from services.datasets.service import DatasetRequest
+from services.ecg.readers.base import ReadHints
 
 MAX_NAME = 200
 MAX_RECORDS = 20_000
@@ -91,10 +93,20 @@ class DatasetIn(BaseModel):
 
 
 class DatasetForm(BaseModel):
-    """A dataset of records that come along."""
+    """A dataset of records that come along; the last three are for formats that carry none."""
 
     name: Name
     task: TaskName
+    sampling_rate_hz: float | None = Field(None, gt=0, le=100_000, allow_inf_nan=False)
+    units: str | None = Field(None, max_length=20, description="e.g. mV, uV")
+    leads: str | None = Field(None, max_length=1000, description="names, comma-separated")
+
+    def hints(self) -> ReadHints:
+        return ReadHints(
+            sampling_rate_hz=self.sampling_rate_hz,
+            units=self.units or None,
+            leads=lead_names(self.leads),
+        )
 
 
 class LeftOutOut(BaseModel):

@@ -6,6 +6,7 @@ one that is here already is not read again.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from services.datasets.labels_file import Labels, parsed_labels
 from services.datasets.members import BEATS, Member, member_of
 from services.db.session import SessionFactory
 from services.ecg.readers.archive import OpenedArchive, opened_archive
-from services.ecg.readers.base import Limits, SourceFile, refuse, shown
+from services.ecg.readers.base import Limits, ReadHints, SourceFile, refuse, shown
 from services.ecg.readers.record_files import RecordFiles, grouped
 from services.errors import (
     EctopyError,
@@ -70,7 +71,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Intake:
-    """Where records go, and within which limits."""
+    """Where records go, within which limits, and what their sender says of all of them."""
 
     sessions: SessionFactory
     store: Store
@@ -80,6 +81,7 @@ class Intake:
     max_records: int
     max_bytes: int
     workspace: Path
+    hints: ReadHints = field(default_factory=ReadHints)
 
 
 def of_records(
@@ -253,6 +255,7 @@ def _upload(
         sha256=content_sha256(digests),
         workspace=work,
         patient_id=line.patient if line is not None else None,
+        hints=intake.hints,
     )
 
 
@@ -260,7 +263,10 @@ def _empty(intake: Intake) -> None:
     """The folders stay for the next record: to remove one costs as much as to read a record."""
     for name in FOLDERS:
         for path in (intake.workspace / name).glob("*"):
-            path.unlink()
+            if path.is_dir():  # some readers make one
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _member(

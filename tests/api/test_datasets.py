@@ -299,6 +299,31 @@ def test_datasets_are_listed_newest_first_by_page_and_by_task(api: TestClient) -
     assert "left_out" not in only[0]
 
 
+def test_what_formats_do_not_say_may_be_said_for_all_of_them(api: TestClient) -> None:
+    columns = np.round(rhythm(2, duration_s=10.0, n_leads=12)[0].T[::4], 4)
+    text = ",".join(TWELVE) + "\n" + "\n".join(",".join(map(str, row)) for row in columns.tolist())
+    table = "record,label\na,1\n"
+    content = archive({"a.csv": text.encode()})
+    unsaid = sent(api, content, labels=table, task="afib-5y")
+    assert_problem(unsaid, 422, "does not say its sampling rate")
+    said = made(api, content, labels=table, task="afib-5y", sampling_rate_hz=90, units="mV")
+    assert said["counts"] == {"0": 0, "1": 1}
+    assert api.get("/v1/records").json()["data"][0]["sampling_rate_hz"] == 90.0
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "formats").is_dir(), reason="needs ../shared/data")
+def test_an_archive_of_every_format_is_sorted_out(api: TestClient) -> None:
+    """Real files, among them multi-segment records and damaged ones."""
+    root = SHARED / "data" / "formats"
+    files = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+    dataset = made(api, archive(files))
+    assert dataset["records"] == 1  # an EDF+ file with beats
+    named = {e["file"] for e in dataset["left_out"]}
+    named |= {other for e in dataset["left_out"] for other in e.get("with", ())}
+    assert named | {"edf/mitdb100_60s_beats.edf"} == set(files)
+    assert "announces" in reasons(dataset)["scp-ecg/bad_crc.scp"]
+
+
 def test_the_records_of_a_dataset_come_page_by_page_in_its_order(api: TestClient) -> None:
     dataset = made(api, archive(three()), labels="record,patient_id\na,p\nb,q\n")
     base = f"/v1/datasets/{dataset['id']}/records"
@@ -412,3 +437,26 @@ def test_another_project_sees_neither_dataset_nor_records(
             project_id="other",
             dataset_id="ds_x",
         )
+
+
+@pytest.mark.skipif(not (SHARED / "data" / "formats").is_dir(), reason="needs ../shared/data")
+def test_one_ecg_in_five_formats_is_one_patient(api: TestClient) -> None:
+    """Real files: one recording that was written in several formats, and another in two."""
+    root = SHARED / "data" / "formats"
+    names = (
+        "edf/georgia_E07500_12lead.edf",
+        "ishne/georgia_E07500_12lead.ecg",
+        "json/georgia_E07500_12lead.json",
+        "wfdb-mat/E07500.hea",
+        "wfdb-mat/E07500.mat",
+        "hl7-aecg/example_aecg.xml",
+        "scp-ecg/huffman_12lead_500hz.scp",
+        "dicom/ge_12lead_500hz.dcm",
+    )
+    files = {name: (root / name).read_bytes() for name in names}
+    records = [name for name in names if not name.endswith(".mat")]
+    table = "record,label\n" + "".join(f"{name},1\n" for name in records)
+    dataset = made(api, archive(files), labels=table, task="afib-5y")
+    copies = [f["names"] for f in dataset["audit"]["findings"] if f["kind"] == "same_waveform"]
+    assert sorted(map(len, copies)) == [2, 4]
+    assert (dataset["records"], dataset["patients"]) == (7, 3)
