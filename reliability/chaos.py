@@ -104,7 +104,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), **SETTINGS)
         try:
-            problems = chaos(trial, rounds=arguments.rounds, clients=arguments.clients)
+            problems = chaos(
+                trial,
+                rounds=arguments.rounds,
+                clients=arguments.clients,
+                seed=arguments.seed,
+                only=arguments.only,
+            )
+            deaf = trial.logs().count("worker.deaf")
+            print(f"workers that heard nothing any more and ended themselves: {deaf}")
         finally:
             trial.stop()
     for problem in problems:
@@ -113,7 +121,7 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1) -> list[str]:
+def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1, only: str = "") -> list[str]:
     """What is wrong in the end; nothing, it is hoped."""
     dice, accepted = random.Random(seed), Accepted()
     running = [Client(trial, number, accepted) for number in range(clients)]
@@ -123,7 +131,7 @@ def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1) -> list[str
     slowest_s = 0.0
     for _ in range(rounds):
         time.sleep(dice.uniform(0, LONGEST_S))
-        killed[strike(trial, dice)] += 1
+        killed[strike(trial, dice, only)] += 1
         started = time.monotonic()
         trial.wait_ready()
         slowest_s = max(slowest_s, time.monotonic() - started)
@@ -137,10 +145,13 @@ def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1) -> list[str
     return accepted.problems + checked(trial, accepted)
 
 
-def strike(trial: Trial, dice: random.Random) -> str:
-    """Kills one part, or empties the broker; says which."""
+def strike(trial: Trial, dice: random.Random, only: str = "") -> str:
+    """Kills one part, or empties the broker; says which. only: parts whose name begins so."""
     parts = trial.parts()
-    name = dice.choice([*sorted(parts), EMPTIED])
+    names = [name for name in (*sorted(parts), EMPTIED) if name.startswith(only)]
+    if not names:
+        return "nothing"
+    name = dice.choice(names)
     if name == EMPTIED:
         try:
             with redis.Redis.from_url(trial.broker_url(), socket_timeout=5) as broker:
@@ -225,6 +236,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="parts whose name begins so: valkey, worker ...")
     return parser.parse_args()
 
 

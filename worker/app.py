@@ -18,12 +18,13 @@ from worker.runtime import runtime
 from worker.tasks import imports, predictions
 from worker.upkeep import Upkeep
 from worker.warm_up import log, warm_up
+from worker.watchdog import Watchdog
 
 # read when torch is loaded, which is later. Its threads would else spin while they wait for one
 # another, and where anything else wants the processors a network takes two to five times as long
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-_beside: list[Heartbeat | Upkeep | Promotions] = []
+_beside: list[Heartbeat | Upkeep | Promotions | Watchdog] = []
 
 
 def create() -> Celery:
@@ -51,6 +52,7 @@ def _start(sender: Any, **_: Any) -> None:
     # (kombu 5.7), which would end the worker: it is a lost connection like any other
     sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(runtime()), Upkeep(runtime()), Promotions(runtime())])
+    _beside.append(Watchdog(runtime()))
     for thread in _beside:
         thread.start()
 

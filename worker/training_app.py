@@ -15,8 +15,9 @@ from worker.heartbeat import Heartbeat
 from worker.runtime import training_runtime
 from worker.tasks import fine_tunes
 from worker.upkeep import Upkeep
+from worker.watchdog import Watchdog
 
-_beside: list[Heartbeat | Upkeep] = []
+_beside: list[Heartbeat | Upkeep | Watchdog] = []
 
 
 def create() -> Celery:
@@ -34,6 +35,7 @@ def _start(sender: Any, **_: Any) -> None:
     # see worker.app
     sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(training_runtime()), Upkeep(training_runtime())])
+    _beside.append(Watchdog(training_runtime()))
     for thread in _beside:
         thread.start()
 
