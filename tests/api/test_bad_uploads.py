@@ -105,7 +105,7 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(
 ) -> None:
     with served(create_app(small)) as url:
         head = (
-            "POST /v1/records HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n"
+            "POST /v1/records HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 999999999\r\n"
             "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
         )
         answer = raw(url, head.encode())
