@@ -9,7 +9,7 @@ import pytest
 from tests.browser.conftest import Reader
 from tests.browser.records_to_show import parts_of
 from tests.faults import TcpProxy
-from tests.labelled import archive, beats_record, twelve_leads
+from tests.labelled import archive, beats_record, rhythm, twelve_leads
 from tests.signals import made_files
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -87,6 +87,23 @@ def test_outcomes_are_given_by_hand_or_in_a_table(page: Page, reader: Reader) ->
     page.get_by_label("labels.csv").set_input_files(parts_of({"labels.csv": table}))
     page.get_by_role("button", name="Make the dataset").click()
     expect(page.get_by_text("AFIB-5Y · 2 records of 1 patient")).to_be_visible()
+
+
+def test_what_the_files_of_an_archive_do_not_say_is_sent_along(page: Page, reader: Reader) -> None:
+    signal, _ = rhythm(93, duration_s=10, n_leads=12)
+    rows = "\n".join(",".join(f"{value:.3f}" for value in row) for row in signal.T)
+    page.goto(f"{reader.url}/#/datasets/new")
+    page.get_by_label("Name").fill("of tables")
+    page.get_by_label("AFIB-5Y").check()
+    page.get_by_label("of a .zip").check()
+    packed = archive({"t.csv": rows.encode(), "labels.csv": b"record,label\nt,1\n"})
+    page.get_by_label("Archive").set_input_files(parts_of({"tables.zip": packed}))
+    page.get_by_text("For files that do not say it").click()
+    page.get_by_label("Sampling rate").fill("360")
+    page.get_by_role("button", name="Make the dataset").click()
+    expect(page.get_by_text("AFIB-5Y · 1 record of 1 patient")).to_be_visible()
+    (record,) = reader.client.get("/v1/records").json()["data"]
+    assert record["sampling_rate_hz"] == 360.0
 
 
 def test_what_is_wrong_with_an_archive_is_said_and_the_form_stays(

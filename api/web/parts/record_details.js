@@ -20,27 +20,34 @@ export function fieldsNeeded(error) {
 
 /** given: what was sent before. send(fields, all): called with what was filled in, for this file or for all that ask. */
 export function detailsForm({ name, problem, wanted, given = {}, send }) {
-  const values = { ...last, ...given };
-  const inputs = Object.entries(FIELDS).map(([field, part]) => [field, input(field, part, { value: values[field] ?? "", required: wanted.includes(field) })]);
+  const fields = detailFields(Object.keys(FIELDS), { given: { ...last, ...given }, wanted });
   const submit = (event) => {
     event.preventDefault();
-    const filled = inputs.map(([field, { value }]) => [field, value.trim()]).filter(([, value]) => value);
-    for (const [field, { value }] of inputs) if (field !== "patient_id") last[field] = value.trim();
-    send(Object.fromEntries(filled), event.submitter?.value === "all");
+    const filled = fields.value();
+    for (const field of Object.keys(FIELDS)) if (field !== "patient_id") last[field] = filled[field] ?? "";
+    send(filled, event.submitter?.value === "all");
   };
   const form = el(
     "form",
     { class: "details-form", "aria-label": `What ${name} does not say`, onsubmit: submit },
     el("p", { class: "notice small", role: "alert", text: problem }),
-    el("div", { class: "form-fields" }, inputs.map(([field, element]) =>
-      el("label", { class: FIELDS[field].wide ? "wide" : null }, el("span", { text: FIELDS[field].label }), element))),
+    fields.element,
     el("p", { class: "hint", text: "What the file says itself is never overruled." }),
     el("div", { class: "buttons" },
       el("button", { type: "submit", class: "primary", text: "Send with these" }),
       el("button", { type: "submit", class: "send-all", value: "all", text: "Send all that ask with these", hidden: true })),
   );
-  queueMicrotask(() => inputs.find(([field]) => wanted.includes(field))[1].focus());
+  queueMicrotask(() => form.querySelector(`[name="${wanted[0]}"]`).focus());
   return form;
+}
+
+/** Inputs for some of the fields: {element, value()}, the value without what was left empty. */
+export function detailFields(names, { given = {}, wanted = [] } = {}) {
+  const inputs = names.map((field) => [field, input(field, FIELDS[field], { value: given[field] ?? "", required: wanted.includes(field) })]);
+  const element = el("div", { class: "form-fields" }, inputs.map(([field, control]) =>
+    el("label", { class: FIELDS[field].wide ? "wide" : null }, el("span", { text: FIELDS[field].label }), control)));
+  const value = () => Object.fromEntries(inputs.map(([field, control]) => [field, control.value.trim()]).filter(([, text]) => text));
+  return { element, value };
 }
 
 function input(field, { list, type = "text", min, step, placeholder }, { value, required }) {

@@ -3,6 +3,7 @@
 import { el, fill } from "../parts/dom.js";
 import { field, radios } from "../parts/form.js";
 import { failure } from "../parts/notices.js";
+import { detailFields } from "../parts/record_details.js";
 import { RecordChoice } from "../parts/record_choice.js";
 import { announce } from "../parts/announce.js";
 import { bytes } from "../parts/format.js";
@@ -98,7 +99,7 @@ class DatasetForm {
       text.textContent = part < 1 ? `${bytes(part * size)} of ${bytes(size)} sent` : "Sent; the service reads every record of it …";
       if (part >= 1) bar.removeAttribute("value");
     };
-    const fields = { name: this.name.value.trim(), task: this.task };
+    const fields = { name: this.name.value.trim(), task: this.task, ...this.archive.details.value() };
     const key = this.#once.keyOf([fields, files.map(({ name, size, lastModified }) => [name, size, lastModified])]);
     return (await sendForm("v1/datasets", { files, fields, key, on, signal: this.signal })).found;
   }
@@ -112,5 +113,7 @@ function archiveFields() {
   const table = field("labels.csv", labels, { hint: "Columns record, label (1 or 0) and, if you like, patient_id; not needed where it lies in the archive." });
   const setTask = (task) => (table.querySelector("label").textContent = task === "beats" ? "labels.csv (for patients only)" : "labels.csv");
   setTask("beats");
-  return { element: el("div", { class: "form" }, zip, table), file, labels, setTask };
+  const details = detailFields(["sampling_rate_hz", "units", "leads"]);
+  const more = el("details", {}, el("summary", { text: "For files that do not say it: rate, unit, leads" }), details.element);
+  return { element: el("div", { class: "form" }, zip, table, more), file, labels, details, setTask };
 }
