@@ -5,7 +5,9 @@ python -m benchmarks.deepecg_serving [--clients 64] [--requests 128] [--rounds 2
 Full-size weights that were drawn, in a published file's layout, imported over HTTP. Each round runs
 the bare network over as many windows, then the service with all clients at once (each a stored
 10 s record, answers written to the database), then the same network behind LitServe (which stores
-nothing). LitServe is no dependency: `pip install litserve` to have it measured.
+nothing). Beside the rate of each stands the processor time that its processes take for a record,
+the clients' left out: on a machine that does other work too, that is what says something. LitServe
+is no dependency: `pip install litserve` to have it measured.
 """
 
 from __future__ import annotations
@@ -15,18 +17,19 @@ import importlib.util
 import io
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import httpx2
 import numpy as np
+import psutil
 import torch
 
 from benchmarks.service import Service
@@ -38,6 +41,7 @@ from services.models.deepecg.spec import SAMPLING_RATE_HZ, WINDOW_SAMPLES
 from services.models.public_checkpoints import write_public_checkpoint
 
 BATCHES = (1, 4, 16)
+TRIAL = 16  # windows, to find the best way of the bare network
 NAME = "bench-afib"
 
 
@@ -49,21 +53,47 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = Path(folder) / "wcr_afib_5y.pt"
         write_public_checkpoint({"model": network.state_dict()}, checkpoint)
-        sides: dict[str, Callable[[], float]] = {"bare": bare_loop(network, windows)}
+        sides: dict[str, Side] = {"bare": Side(bare_loop(network, windows), (os.getpid(),))}
         service = Service(Path(folder))
         lit = LitServer(checkpoint) if importlib.util.find_spec("litserve") else None
         try:
             records = prepared(service, checkpoint, windows)
-            sides["service"] = lambda: through_service(service, records, arguments.clients)
+            asked = partial(through_service, service, records, arguments.clients)
+            sides["service"] = Side(asked, tuple(service.pids.values()))
             if lit is None:
                 print("LitServe is left out: pip install litserve")
             else:
-                sides["LitServe"] = lambda: lit.through(windows, arguments.clients)
+                sides["LitServe"] = Side(
+                    partial(lit.through, windows, arguments.clients), (lit.pid,)
+                )
             report(sides, arguments)
         finally:
             service.stop()
             if lit is not None:
                 lit.stop()
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is run (it returns its seconds), and the processes that do it, with their children."""
+
+    run: Callable[[], float]
+    pids: tuple[int, ...]
+
+    def measured(self) -> tuple[float, float]:
+        """Seconds of the clock and of processors."""
+        before = self._processor_s()
+        taken = self.run()
+        return taken, self._processor_s() - before
+
+    def _processor_s(self) -> float:
+        found: set[psutil.Process] = set()
+        for pid in self.pids:
+            process = psutil.Process(pid)
+            own = {process} if pid == os.getpid() else {process, *process.children(recursive=True)}
+            found |= own
+        times = [process.cpu_times() for process in found if process.is_running()]
+        return sum(time.user + time.system for time in times)
 
 
 def made_windows(count: int) -> np.ndarray:
@@ -96,8 +126,8 @@ def bare_loop(network: RiskNetwork, windows: np.ndarray) -> Callable[[], float]:
     ways: dict[str, Callable[[np.ndarray], float]]
     ways = {f"batches of {size}": partial(batches, size) for size in BATCHES}
     ways["a processor each"] = lanes
-    trial = windows[: max(BATCHES)]
-    taken = {name: min(way(trial), way(trial)) for name, way in ways.items()}
+    trial = windows[:TRIAL]
+    taken = {name: min(way(trial) for _ in range(2)) for name, way in ways.items()}
     best = min(taken, key=taken.__getitem__)
     rates = ", ".join(f"{name} {len(trial) / found:.2f}/s" for name, found in taken.items())
     print(f"bare network: {rates}; the loop runs as: {best}")
@@ -160,6 +190,7 @@ class LitServer:
             start_new_session=True,
         )
         limits = httpx2.Limits(max_connections=None)
+        self.pid = self._process.pid
         self._client = httpx2.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=600.0, trust_env=False, limits=limits
         )
@@ -191,17 +222,20 @@ class LitServer:
         self._process.wait(30)
 
 
-def report(sides: dict[str, Callable[[], float]], arguments: argparse.Namespace) -> None:
-    taken: dict[str, list[float]] = {name: [] for name in sides}
+def report(sides: dict[str, Side], arguments: argparse.Namespace) -> None:
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in sides}
     for _ in range(arguments.rounds):
-        for name, run in sides.items():
-            taken[name].append(run())
+        for name, side in sides.items():
+            taken[name].append(side.measured())
     print(f"{arguments.requests} windows, {arguments.clients} clients, {arguments.rounds} rounds")
-    bare = statistics.median(taken["bare"])
+    bare = np.median(taken["bare"], axis=0)
     for name, times in taken.items():
-        middle = statistics.median(times)
-        rate = arguments.requests / middle
-        print(f"  {name:<10}{rate:8.2f} records/s   {bare / middle:6.0%} of the bare network")
+        wall, processor = np.median(times, axis=0)
+        print(
+            f"  {name:<10}{arguments.requests / wall:8.2f} records/s, {bare[0] / wall:4.0%} of the "
+            f"bare network;   {1e3 * processor / arguments.requests:6.0f} ms of processor a record "
+            f"({bare[1] / processor:4.0%})"
+        )
 
 
 def _arguments() -> argparse.Namespace:
