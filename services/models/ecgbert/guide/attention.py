@@ -81,10 +81,10 @@ def torch_attended(qkv: Tensor, bounds: IntArray, *, dropout: float) -> Tensor:
 
 @cache
 def kernel() -> Any:
-    """The compiled kernel's module; None where Numba is not installed."""
+    """The compiled kernel's module; None where Numba is not installed or may keep nothing."""
     try:
         return importlib.import_module("services.models.ecgbert.guide.attention_kernel")
-    except ImportError:
+    except (ImportError, RuntimeError):  # RuntimeError: no folder for its cache can be written
         return None
 
 
