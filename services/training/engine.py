@@ -265,7 +265,7 @@ class _Run:
         try:
             loss, norm = self._gradients(batch)
         except torch.OutOfMemoryError:
-            if self.world.size > 1:  # the others wait for this one's gradients
+            if not self.world.leads:  # dies, which ends the others, who wait for its gradients
                 raise
             loss = None
         if loss is None:  # outside of the handler, whose traceback holds the tensors
@@ -324,6 +324,10 @@ class _Run:
         )
 
     def _halve_parts(self) -> None:
+        if self.world.size > 1:
+            raise UnusableInput(
+                "a device's memory does not suffice; a larger accumulation may help"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
