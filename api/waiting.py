@@ -2,7 +2,8 @@
 
 One connection listens to Postgres' notifications for the whole process, so that a waiter learns of
 the end within a millisecond of the commit. Where a notification could be lost (the connection
-breaks), a look at the row once a second makes up for it.
+breaks), a look at the row once a second makes up for it; while they come, one every ten seconds is
+enough, and many who wait cost nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 MAX_WAIT_S = 60.0
-LOOK_EVERY_S = 1.0
+# how often a waiter looks by itself: while notifications come, and while they may be lost
+LOOK_EVERY_S = 10.0
+LOOK_UNHEARD_S = 1.0
 STOP_PATIENCE_S = 2.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]+)\"?\s*(?:$|[,;])", re.IGNORECASE)
 _HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])", re.IGNORECASE)
@@ -56,6 +59,7 @@ class JobWaiter:
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
+        self._hears = False
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._listen())
@@ -75,11 +79,12 @@ class JobWaiter:
         try:
             while True:
                 changed.clear()
-                found = await _looked(look)
+                found, answered = await _looked(look)
                 left = deadline - time.monotonic()
                 if found is not None or left <= 0:
                     return found
-                await _wait_for(changed, min(left, LOOK_EVERY_S))
+                every = LOOK_EVERY_S if answered and self._hears else LOOK_UNHEARD_S
+                await _wait_for(changed, min(left, every))
         finally:
             self._forget(job_id, changed)
 
@@ -102,18 +107,28 @@ class JobWaiter:
         )
         async with connection:
             await connection.execute(f"listen {CHANNEL}")
-            async for notification in connection.notifies():
-                for changed in self._waiting.get(notification.payload, ()):
-                    changed.set()
+            self._hears = True
+            try:
+                self._wake(*self._waiting)  # what happened meanwhile was not heard
+                async for notification in connection.notifies():
+                    self._wake(notification.payload)
+            finally:
+                self._hears = False
+                self._wake(*self._waiting)
+
+    def _wake(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            for changed in self._waiting.get(job_id, ()):
+                changed.set()
 
 
-async def _looked(look: Callable[[], Awaitable[T | None]]) -> T | None:
-    """Nothing found while the database is away: who waits already is not turned away."""
+async def _looked(look: Callable[[], Awaitable[T | None]]) -> tuple[T | None, bool]:
+    """What was found, and whether the database answered: who waits already is not turned away."""
     try:
-        return await look()
+        return await look(), True
     except DATABASE_AWAY as error:
         log.warning("wait.look_failed", reason=type(error).__name__)
-        return None
+        return None, False
 
 
 async def _wait_for(changed: asyncio.Event, seconds: float) -> None:
