@@ -12,7 +12,7 @@ from reliability.service import Trial
 
 @pytest.mark.slow
 def test_nothing_is_lost_when_parts_are_killed(tmp_path: Path) -> None:
-    trial = Trial(tmp_path, **SETTINGS, ECTOPY_API_PORT="0")
+    trial = Trial(tmp_path, **SETTINGS)
     try:
         assert chaos(trial, rounds=4, clients=2, seed=5) == []
     finally:
