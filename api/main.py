@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from api import docs_page, errors
 from api.audited import Audited
 from api.callers import KnownCallers
-from api.middleware import BodyLimit, Limited, Measured, SafeAnswers
+from api.middleware import BodyLimit, Limited, Measured, SafeAnswers, Traced
 from api.openapi import describe
 from api.routers import (
     audit,
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(SafeAnswers)
     app.add_middleware(Measured)
+    app.add_middleware(Traced)
     errors.install(app)
     rooms = (
         records,

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from api.callers import STATE_NAME
 from api.errors import problem_response, refusal
-from services import telemetry
+from services import ids, telemetry
 from services.access.caller import Caller
 from services.access.limits import CallerLimits
 from services.errors import RateLimited, TooLarge, Unavailable
 
+REQUEST_ID = "X-Request-ID"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
 TOO_SLOW = "the request's body did not come in time (ECTOPY_BODY_SILENCE_S, ECTOPY_BODY_DURATION_S)"
 # What an answer says where the page's own headers do not: it is what it says it is, is no part of
@@ -141,6 +145,28 @@ class Measured:
             method = scope["method"] if route != "unknown" else "any"
             telemetry.REQUESTS.labels(method, route, str(status)).inc()
             telemetry.REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+
+
+class Traced:
+    """Gives each request an id, or takes its client's: for answer, log and the worker's log."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        sent = Headers(scope=scope).get(REQUEST_ID, "")
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else ids.new_id("req")
+
+        async def noted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, noted)
 
 
 class SafeAnswers:

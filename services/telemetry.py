@@ -49,6 +49,12 @@ def configure_logging(*, level: str, log_format: str) -> None:
     logging.getLogger("uvicorn.access").addFilter(_not_a_health_check)
 
 
+def request_id() -> str | None:
+    """Of the request, or the job that a request asked for, which the code runs for now."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
 def _not_a_health_check(line: logging.LogRecord) -> bool:
     """They come every few seconds, and would be all there is to see."""
     return "/healthz" not in line.getMessage()

@@ -84,6 +84,14 @@ class _Tolerant:
 def execute(
     sessions: SessionFactory, claim: JobClaim, runner: Runner, stop: threading.Event
 ) -> None:
+    """Runs a claimed job to its end; the log tells the request behind it."""
+    with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
+        _execute(sessions, claim, runner, stop)
+
+
+def _execute(
+    sessions: SessionFactory, claim: JobClaim, runner: Runner, stop: threading.Event
+) -> None:
     """Runs a claimed job to its end, whatever happens in it."""
     started = time.perf_counter()
     progress = JobProgress(sessions, claim, stop)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from services import clock, ids
+from services import clock, ids, telemetry
 from services.db.inserting import insert_together
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
@@ -33,6 +33,7 @@ class JobClaim:
     resource_id: str
     worker: str
     attempt: int
+    request_id: str | None = None
 
 
 def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobRow:
@@ -56,6 +57,7 @@ def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow
         status=JobStatus.QUEUED,
         sent_at=now,
         created_at=now,
+        request_id=telemetry.request_id(),
     )
     data = _status_data(JobStatus.QUEUED, None)  # nobody waits yet who would have to be woken
     return job, JobEventRow(job_id=job.id, kind="status", data=data, created_at=now)
@@ -73,11 +75,11 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobC
         started_at=now,
         progress=0.0,
     )
-    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts)
+    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, JobRow.request_id)
     row = _moved(session, running, JobStatus.RUNNING, returning=found)
     if row is None:
         return None
-    return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts)
+    return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts, row.request_id)
 
 
 def renew(session: Session, worker: str, *, lease_s: float) -> None:
