@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import httpx
 import psutil
+
+from ectopy.serve.ports import is_free
 
 START_PATIENCE_S = 300.0
 STOP_PATIENCE_S = 60.0
@@ -30,6 +33,8 @@ class Trial:
             "ECTOPY_LOG_FORMAT": "json",
             "ECTOPY_KEY_REQUESTS_PER_MINUTE": "0",
             "ECTOPY_KEY_REQUESTS_AT_ONCE": "0",
+            # its own: while the API is down, another service must not be found in its place
+            "ECTOPY_API_PORT": str(_free_port()),
             **settings,
         }
         self.key = self.made_key("trial")
@@ -130,6 +135,14 @@ class Trial:
         if not url:
             raise RuntimeError(f"the service did not start:\n{self.logs()[-3000:]}")
         return url
+
+
+def _free_port() -> int:
+    """Below those that the system gives to outgoing connections."""
+    while True:
+        port = random.randrange(20_000, 30_000)
+        if is_free(port):
+            return port
 
 
 def _resident(process: psutil.Process) -> int:
