@@ -10,7 +10,7 @@ OUT ?= services/models/shipped/ecgbert-beats
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
-	bench screenshots bench-deepecg bench-ecgbert bench-training train-default ec57 compose-test clean \
+	bench screenshots bench-deepecg bench-ecgbert bench-training train-default robustness ec57 compose-test clean \
 	chaos load fuzz FORCE
 
 help: ## this list
@@ -105,6 +105,7 @@ train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT
 ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make ec57 MITDB=folder))
 	$(RUN) ectopy.cli ec57 --mitdb $(MITDB)
+	$(RUN) ectopy.cli ec57 --mitdb $(MITDB) --annotated-peaks
 
 chaos: $(VENV)/.dev ## kill parts at random under load, then look for what was lost: ROUNDS=number
 	$(RUN) reliability.chaos $(if $(ROUNDS),--rounds $(ROUNDS))
@@ -114,6 +115,10 @@ load: $(VENV)/.dev ## many clients at once, and what they wait: CLIENTS=number M
 
 fuzz: $(VENV)/.dev ## nonsense in every field, damaged files of every format: CASES=number
 	$(RUN) reliability.fuzz $(if $(CASES),--cases $(CASES))
+
+robustness: $(VENV)/.serve ## left-out patients of DS1 on one lead, at other rates, in noise: MITDB=folder
+	$(if $(MITDB),,$(error say where the records are: make robustness MITDB=folder))
+	$(RUN) ectopy.cli robustness --mitdb $(MITDB)
 
 compose-test: ## build, start, kill and start again with Docker Compose
 	bash tests/compose/compose_test.sh

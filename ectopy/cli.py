@@ -21,6 +21,7 @@ app = typer.Typer(
 app.command(name="predict")(predict.predict)
 app.command(name="ec57")(beats.ec57)
 app.command(name="train-default")(beats.train_default)
+app.command(name="robustness")(beats.robustness)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(ecgbert.app, name="ecgbert")

@@ -42,20 +42,30 @@ class PredictsAtPeaks(Protocol):
 
 @dataclass(frozen=True)
 class Ec57:
-    """The tables of one evaluation, with what was evaluated in each title."""
+    """The tables of one evaluation, with what was evaluated in each title.
+
+    records: each record's score from minute 0, for who asks where the mistakes are.
+    """
 
     titles: tuple[str, ...]
     tables: tuple[Table, ...]
+    records: tuple[RecordScore, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """A list of tables, each with its title; plain values."""
         pairs = zip(self.titles, self.tables, strict=True)
-        return {"tables": [{"title": title, **part.as_json()} for title, part in pairs]}
+        return {
+            "tables": [{"title": title, **part.as_json()} for title, part in pairs],
+            "confusion_by_record": {each.record: each.matrix.tolist() for each in self.records},
+        }
 
     def as_text(self) -> str:
         """All tables, for a terminal."""
         pairs = zip(self.titles, self.tables, strict=True)
-        return "\n\n".join(table_text(part, title=title) for title, part in pairs)
+        parts = [table_text(part, title=title) for title, part in pairs]
+        if self.tables and self.tables[0].classification:
+            parts.append(_mistakes_text(self.records))
+        return "\n\n".join(parts)
 
 
 def evaluate(
@@ -116,6 +126,45 @@ def print_ec57(result: Ec57, *, json_path: Path | None = None) -> None:
         json_path.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
 
 
+def spread_text(results: Sequence[Ec57]) -> str:
+    """Mean and standard deviation over models (of several seeds, say): a table to be printed."""
+    heads = ("S Se", "S +P", "S F1", "V Se", "V +P", "V F1", "macro-F1 N S V")
+    lines = [f"Mean ± standard deviation over {len(results)} models, per cent"]
+    lines += ["| | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for place, title in enumerate(results[0].titles):
+        rows = np.array([_headline(result.tables[place]) for result in results])
+        cells = zip(rows.mean(axis=0), rows.std(axis=0), strict=True)
+        lines.append(f"| {title} | " + " | ".join(f"{m:.1f} ± {s:.1f}" for m, s in cells) + " |")
+    return "\n".join(lines)
+
+
+def _headline(part: Table) -> list[float]:
+    found = part.classification
+    if found is None:
+        raise UnusableInput("only tables with classes have figures of classes")
+    rows = {row.name: row for row in found.classes}
+    figures = [
+        figure.gross
+        for name in ("S", "V")
+        for figure in (rows[name].sensitivity, rows[name].predictivity, rows[name].f1)
+    ]
+    return [100 * value for value in (*figures, found.macro_f1["N S V"].gross)]
+
+
+def _mistakes_text(records: Sequence[RecordScore]) -> str:
+    """Record by record: its S and V beats, those found, and what else was called so."""
+    lines = ["By record, from minute 0", "record   S beats found false   V beats found false"]
+    for each in records:
+        cells = []
+        for name in ("S", "V"):
+            which = AAMI_CLASSES.index(name)
+            right = int(each.matrix[which, which])
+            false = int(each.matrix[:, which].sum()) - right
+            cells.append(f"{int(each.matrix[which].sum()):>9}{right:>6}{false:>6}")
+        lines.append(f"{each.record:>6}" + "  ".join(cells))
+    return "\n".join(lines)
+
+
 def _loaded(folder: Path, device: str) -> Predictor:
     # imported here: scoring a detector alone needs no torch
     from services.models.families import FAMILIES
@@ -142,7 +191,11 @@ def _evaluated(
         for start_s, score in _record_scores(mitdb_folder / name, label):
             scores[start_s].append(score)
     titled = list(_tables(scores, with_classes=with_classes))
-    return Ec57(tuple(title for title, _ in titled), tuple(part for _, part in titled))
+    return Ec57(
+        tuple(title for title, _ in titled),
+        tuple(part for _, part in titled),
+        tuple(scores[STARTS_S[0]]),
+    )
 
 
 def _record_scores(path: Path, label: _Labeller) -> Iterator[tuple[float, RecordScore]]:

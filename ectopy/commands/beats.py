@@ -17,7 +17,10 @@ Mitdb = Annotated[Path, typer.Option(help="folder of MIT-BIH records (100.hea, 1
 
 def ec57(
     mitdb: Mitdb,
-    model: Annotated[str, typer.Option(help="name or folder of a model")] = DEFAULT_MODEL,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="name or folder of a model; several are also given as mean and spread"),
+    ] = None,
     records: Annotated[str, typer.Option(help="DS1, DS2, or names: 100,103")] = "DS2",
     annotated_peaks: Annotated[
         bool, typer.Option(help="label the annotated beats instead of finding them")
@@ -28,39 +31,61 @@ def ec57(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find and label the beats of MIT-BIH records; print AAMI EC57 figures."""
-    from ectopy.ec57 import evaluate, evaluate_detection, print_ec57
+    from ectopy.ec57 import evaluate, evaluate_detection, print_ec57, spread_text
 
     names = record_names(records)
     with progress_bar() as progress:
         if detection:
-            result = evaluate_detection(mitdb, names, method=method, progress=progress)
+            results = [evaluate_detection(mitdb, names, method=method, progress=progress)]
         else:
             from worker.devices import device_for
 
-            result = evaluate(
-                mitdb,
-                model_folder(model),
-                names,
-                annotated_peaks=annotated_peaks,
-                device=device_for(device),
-                progress=progress,
-            )
-    print_ec57(result, json_path=json_file)
+            results = [
+                evaluate(
+                    mitdb,
+                    model_folder(each),
+                    names,
+                    annotated_peaks=annotated_peaks,
+                    device=device_for(device),
+                    progress=progress,
+                )
+                for each in model or [DEFAULT_MODEL]
+            ]
+    print_ec57(results[0], json_path=json_file)
+    if len(results) > 1:
+        typer.echo("\n" + spread_text(results))
 
 
 def train_default(
     mitdb: Mitdb,
     out: Annotated[Path, typer.Option(help="folder to write the model to")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    calibrated_as: Annotated[
+        Path | None,
+        typer.Option(help="model folder whose calibration is taken: no cross-validation, quicker"),
+    ] = None,
 ) -> None:
     """Train the default beat model again from the DS1 records of a folder; reads nothing else."""
     from ectopy.training_beats import remember_training
     from services.models.ecgbert.default_model import train_default as train
 
     with progress_bar() as progress:
-        train(mitdb, out, seed=seed, progress=progress)
+        train(mitdb, out, seed=seed, calibrated_as=calibrated_as, progress=progress)
         remember_training(mitdb, out, progress=progress)
     typer.echo(f"written: {out}")
+
+
+def robustness(
+    mitdb: Mitdb,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Read left-out patients of DS1 on one lead, at other rates, in noise and in pieces."""
+    from services.models.ecgbert.robustness import robustness as measured
+    from services.models.ecgbert.robustness import robustness_text
+
+    with progress_bar() as progress:
+        found = measured(mitdb, seed=seed, progress=progress)
+    typer.echo(robustness_text(found))
 
 
 def record_names(text: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ectopy.ec57 import evaluate, evaluate_detection, print_ec57
+from ectopy.ec57 import evaluate, evaluate_detection, print_ec57, spread_text
 from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import EcgRecord, IntArray
 from services.errors import NotFound, UnusableInput
@@ -146,3 +146,16 @@ def test_the_tables_are_printed_and_written_as_json(
     written = json.loads(target.read_text())
     assert written["tables"][0]["title"] == "All records, from minute 0"
     assert written["tables"][0]["classification"]["confusion"][2][2] > 0
+
+
+def test_mistakes_are_told_record_by_record(folder: Path) -> None:
+    text = evaluate(folder, AlwaysN(), ["100", "202"]).as_text()
+    assert "By record" in text
+    assert [line for line in text.splitlines() if line.strip().startswith("100")]
+
+
+def test_several_models_are_given_as_mean_and_spread(folder: Path) -> None:
+    good, bad = (evaluate(folder, model, ["100", "202"]) for model in (Oracle(), AlwaysN()))
+    text = spread_text([good, bad])
+    assert "over 2 models" in text
+    assert "50.0 ± 50.0" in text

@@ -1,4 +1,4 @@
-"""How training beats are varied: a patient's leads, gain, noise and pace must not be learned."""
+"""How training beats are varied: a patient's leads, gain and noise must not be learned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from services.models.ecgbert.rhythm import ABSOLUTE_FEATURES
 from services.models.ecgbert.spec import MASK_ID
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -20,7 +19,7 @@ class Augmentation:
     one_lead: share of batches that see one lead alone. swap: share that see the leads exchanged.
     masked_words: share of tokens replaced by MASK. gain: spread of the log gain of a lead.
     wander, noise: largest amplitude. shift: points that a beat may be moved by.
-    pace: spread of the log of the patient's pace. rr_jitter: spread added to each log interval.
+    rr_jitter: spread added to each of the rhythm's log ratios.
     similarity_jitter: spread added to the similarity features.
     """
 
@@ -28,12 +27,11 @@ class Augmentation:
     swap: float = 0.0
     masked_words: float = 0.15
     gain: float = 0.2
-    wander: float = 0.08
-    noise: float = 0.06
+    wander: float = 0.15
+    noise: float = 0.1
     shift: int = 1
-    pace: float = 0.1
-    rr_jitter: float = 0.02
-    similarity_jitter: float = 0.1
+    rr_jitter: float = 0.03
+    similarity_jitter: float = 0.2
 
 
 def augmented(inputs: Inputs, how: Augmentation, generator: torch.Generator) -> Inputs:
@@ -47,7 +45,7 @@ def augmented(inputs: Inputs, how: Augmentation, generator: torch.Generator) -> 
     windows = windows + _noise(windows, how.noise, generator)
     gain = torch.exp(how.gain * _normal(windows[..., :1], generator))
     similarity = similarity + how.similarity_jitter * _normal(similarity, generator)
-    rhythm = _paced(rhythm, how, generator)
+    rhythm = rhythm + how.rr_jitter * _normal(rhythm, generator)
     hidden = torch.rand(words.shape, generator=generator) < how.masked_words
     words = torch.where(hidden, torch.full_like(words, MASK_ID), words)
     leads = _leads(words.shape[1], how, generator)
@@ -91,13 +89,6 @@ def _noise(windows: Tensor, most: float, generator: torch.Generator) -> Tensor:
     smooth = torch.nn.functional.avg_pool1d(white, 3, 1, 1) * 3**0.5
     draw = torch.rand((2, len(windows), windows.shape[1], 1), generator=generator)
     return most * draw[0] * torch.where(draw[1] < 0.5, white, smooth)
-
-
-def _paced(rhythm: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:
-    absolute = torch.zeros(rhythm.shape[1])
-    absolute[list(ABSOLUTE_FEATURES)] = 1.0
-    faster = how.pace * torch.randn((len(rhythm), 1), generator=generator)
-    return rhythm + absolute * faster + how.rr_jitter * _normal(rhythm, generator)
 
 
 def _normal(like: Tensor, generator: torch.Generator) -> Tensor:

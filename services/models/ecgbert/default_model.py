@@ -7,7 +7,7 @@ itself is then fitted to all of DS1 by the same recipe.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.ecg.labels import AAMI_CLASSES, DS1
-from services.ecg.record import Annotations
+from services.ecg.record import Annotations, EcgRecord
 from services.models.ecgbert.calibration import Calibration, fitted_calibration
 from services.models.ecgbert.cards import default_card, write_card_text
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.inference import beat_logits
-from services.models.ecgbert.model_folder import write_model_folder
+from services.models.ecgbert.made.composite import REAL, Answers, composite
+from services.models.ecgbert.made.rhythms import made_for_training, made_for_trial
+from services.models.ecgbert.model_folder import read_model_folder, write_model_folder
 from services.models.ecgbert.network import BeatNetwork
 from services.models.ecgbert.scoring import Scores, scores
-from services.models.ecgbert.synthetic import Maker, ectopic, fibrillating, made_rhythms
 from services.models.ecgbert.training import Recipe, Source, trained_network
 from services.models.ecgbert.training_set import (
     LabelledShapes,
@@ -38,31 +39,47 @@ from services.training.splits import patient_folds
 
 N_FOLDS = 5
 CPU = "cpu"
+# what is made for training and for trials is the same whatever the seed of the training
+MADE_SEED = TRIAL_SEED = 0
 
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """One record: its beats as annotated, its beats as detected, and the reference."""
+    """One record: its beats as annotated, its beats as detected, and the reference.
+
+    made: what is made of it for training. source: the record as it was read.
+    """
 
     annotated: LabelledShapes
     detected: LabelledShapes
     annotations: Annotations
+    source: EcgRecord
+    made: tuple[LabelledShapes, ...] = ()
 
     @property
     def both(self) -> tuple[LabelledShapes, LabelledShapes]:
         """The two sets of beats, both of which a network is fitted to."""
         return self.annotated, self.detected
 
+    @property
+    def patient(self) -> str:
+        """Who the record is of."""
+        return self.annotated.patient
+
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Logits of one record by a network that never saw its patient, (n_beats, 5) each."""
+    """Logits of one record by a network that never saw its patient, (n_beats, 5) each.
+
+    trials: what the record was also read as, with the logits of its beats.
+    """
 
     annotated: NDArray[np.float32]
     detected: NDArray[np.float32]
+    trials: tuple[tuple[str, LabelledShapes, NDArray[np.float32]], ...] = ()
 
 
-def train_default(
+def train_default(  # noqa: PLR0913 - what may be chosen of a training
     mitdb: Path,
     out: Path,
     *,
@@ -70,20 +87,26 @@ def train_default(
     progress: Progress,
     recipe: Recipe | None = None,
     records: Sequence[str] = DS1,
+    calibrated_as: Path | None = None,
 ) -> dict[str, Any]:
     """Makes the default model from a folder of MIT-BIH records and writes it to `out`.
 
     Returns the card. Of the folder only `records` (DS1) are opened. The same seed on the same kind
-    of machine gives the same weights. Raises UnusableInput naming a file that is missing.
+    of machine gives the same weights. calibrated_as: folder of a model made by the same recipe with
+    another seed, whose calibration is taken; nothing is cross-validated then. Raises UnusableInput
+    naming a file that is missing, and what `read_model_folder` raises.
     """
     recipe = recipe or Recipe()
-    data = read_training_records(mitdb, records, progress=progress)
-    held_out = cross_validated(data, recipe, seed=seed, progress=progress)
-    calibration = fitted_calibration(*_pooled(data, held_out))
+    data = read_training_records(mitdb, records, recipe=recipe, progress=progress)
+    if calibrated_as is None:
+        held_out = cross_validated(data, recipe, seed=seed, progress=progress)
+        calibration = fitted_calibration(*pooled_answers(data, held_out))
+        figures = validation_scores(data, held_out, calibration)
+    else:
+        calibration, figures = _calibration_of(calibrated_as), None
     progress.advance(0.85, stage="fitting the model to all patients")
     network, clusters = fitted_model(data, recipe, seed=seed, progress=progress)
     calibration.put_into(network)
-    figures = validation_scores(data, held_out, calibration)
     card = default_card(recipe, records=records, seed=seed, scores=figures, calibration=calibration)
     write_model_folder(out, network=network, clusters=clusters, card=card)
     write_card_text(out, card)
@@ -92,46 +115,56 @@ def train_default(
 
 
 def read_training_records(
-    mitdb: Path, records: Sequence[str], *, progress: Progress
+    mitdb: Path, records: Sequence[str], *, recipe: Recipe, progress: Progress
 ) -> list[TrainingRecord]:
-    """The beats of these records of the folder."""
+    """The beats of these records of the folder, and what is made of each."""
     data = []
     for place, name in enumerate(records):
         progress.check_cancelled()
-        progress.advance(0.05 * place / len(records), stage=f"reading record {name}")
+        progress.advance(0.1 * place / len(records), stage=f"reading record {name}")
         record = read_mitdb_record(mitdb, name)
         assert record.annotations is not None  # noqa: S101 - the reader brings them
+        beats = annotated_shapes(record)
+        made = tuple(made_for_training(record, beats, recipe.made, seed=MADE_SEED))
         data.append(
-            TrainingRecord(annotated_shapes(record), detected_shapes(record), record.annotations)
+            TrainingRecord(beats, detected_shapes(record), record.annotations, record, made)
         )
     return data
 
 
 def cross_validated(
+    data: Sequence[TrainingRecord], recipe: Recipe, *, seed: int, progress: Progress
+) -> dict[str, HeldOut]:
+    """Record -> its logits by the network of the fold that its patient was left out of."""
+    return {
+        each.annotated.record: answered(network, clusters, each)
+        for network, clusters, left_out in left_out_models(
+            data, recipe, seed=seed, progress=progress
+        )
+        for each in left_out
+    }
+
+
+def left_out_models(
     data: Sequence[TrainingRecord],
     recipe: Recipe,
     *,
     seed: int,
     progress: Progress,
     n_folds: int = N_FOLDS,
-) -> dict[str, HeldOut]:
-    """Record -> its logits by the network of the fold that its patient was left out of."""
+) -> Iterator[tuple[BeatNetwork, Clusters, list[TrainingRecord]]]:
+    """Fold after fold: a network and clusters, and the records of patients that neither saw."""
     counts = {
-        each.annotated.patient: np.bincount(each.annotated.label, minlength=len(AAMI_CLASSES))
+        each.patient: np.bincount(each.annotated.label, minlength=len(AAMI_CLASSES))
         for each in data
     }
-    held_out: dict[str, HeldOut] = {}
     n_folds = min(n_folds, len(counts))
     for place, fold in enumerate(patient_folds(counts, n_folds=n_folds)):
         progress.check_cancelled()
-        progress.advance(0.05 + 0.8 * place / n_folds, stage=f"fold {place + 1} of {n_folds}")
-        others = [each for each in data if each.annotated.patient not in fold]
+        progress.advance(0.1 + 0.75 * place / n_folds, stage=f"fold {place + 1} of {n_folds}")
+        others = [each for each in data if each.patient not in fold]
         network, clusters = fitted_model(others, recipe, seed=seed, progress=progress)
-        for each in data:
-            if each.annotated.patient in fold:
-                answers = (_logits(network, clusters, beats) for beats in each.both)
-                held_out[each.annotated.record] = HeldOut(*answers)
-    return held_out
+        yield network, clusters, [each for each in data if each.patient in fold]
 
 
 def fitted_model(
@@ -139,35 +172,75 @@ def fitted_model(
 ) -> tuple[BeatNetwork, Clusters]:
     """Clusters and a network fitted to these records and no others."""
     clusters = fitted_clusters([each.annotated for each in data], seed=seed)
-    makers = [maker for wanted, maker in _makers(recipe) if wanted]
-    made = made_rhythms([each.annotated for each in data], makers, seed=seed)
     real = [beats for each in data for beats in each.both]
-    sources = [Source(beats.inputs(clusters), beats.label) for beats in (*real, *made)]
+    made = [beats for each in data for beats in each.made]
+    sources = [Source(beats.inputs(clusters), beats.label) for beats in real]
+    sources += [Source(beats.inputs(clusters), beats.label, recipe.made_weight) for beats in made]
     inner = _Cancellable(progress)
     return trained_network(sources, recipe, seed=seed, progress=inner), clusters
-
-
-def _makers(recipe: Recipe) -> tuple[tuple[bool, Maker], ...]:
-    return (recipe.made_fibrillation, fibrillating), (recipe.made_ectopy, ectopic)
 
 
 def validation_scores(
     data: Sequence[TrainingRecord], held_out: dict[str, HeldOut], calibration: Calibration
 ) -> Scores:
-    """How the held-out answers score, from annotated and from detected R peaks."""
+    """How the held-out answers score, from annotated and from detected R peaks, and in trials."""
     rows = [
         (each.annotations, beats, calibration.probabilities(logits))
         for each in data
         for beats, logits in zip(each.both, _of(held_out, each), strict=True)
     ]
-    return scores(rows[0::2], rows[1::2])
+    return scores(rows[0::2], rows[1::2], composite(_answers(data, held_out, calibration)))
 
 
-def _pooled(
+def _answers(
+    data: Sequence[TrainingRecord], held_out: dict[str, HeldOut], calibration: Calibration
+) -> Iterator[Answers]:
+    for each in data:
+        found = held_out[each.annotated.record]
+        whole = (
+            ("annotated", each.annotated, found.annotated),
+            ("detected", each.detected, found.detected),
+        )
+        for trial, beats, logits in (*whole, *found.trials):
+            answer = calibration.probabilities(logits).argmax(axis=1).astype(np.int64)
+            yield Answers(trial, each.patient, beats.label, answer)
+
+
+def _calibration_of(folder: Path) -> Calibration:
+    network, _, _ = read_model_folder(folder)
+    scale, bias = network.calibration_scale, network.calibration_bias
+    return Calibration(float(scale[0]), tuple(float(value) for value in bias))
+
+
+def answered(network: BeatNetwork, clusters: Clusters, each: TrainingRecord) -> HeldOut:
+    """What a network answers of a record that it never saw, as it is and as it is tried."""
+    tried = made_for_trial(each.source, each.annotated, each.detected, seed=TRIAL_SEED)
+    annotated, detected = (_logits(network, clusters, beats) for beats in each.both)
+    trials = tuple((name, beats, _logits(network, clusters, beats)) for name, beats in tried)
+    return HeldOut(annotated, detected, trials)
+
+
+def pooled_answers(
     data: Sequence[TrainingRecord], held_out: dict[str, HeldOut]
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    logits = np.concatenate([part for each in data for part in _of(held_out, each)])
-    label = np.concatenate([beats.label for each in data for beats in each.both])
+    """Logits and labels that calibrate: left-out records whole, in pieces and thinned.
+
+    In a piece or a thinned record ectopic beats may be most; without them a calibration would
+    expect them to be as rare everywhere as they are in DS1.
+    """
+    parts = [
+        (beats.label, logits)
+        for each in data
+        for beats, logits in zip(each.both, _of(held_out, each), strict=True)
+    ]
+    parts += [
+        (beats.label, logits)
+        for each in held_out.values()
+        for trial, beats, logits in each.trials
+        if trial in REAL
+    ]
+    label = np.concatenate([part for part, _ in parts])
+    logits = np.concatenate([part for _, part in parts])
     return logits[label >= 0], label[label >= 0]
 
 

@@ -26,6 +26,7 @@ from services.training.progress import Progress
 
 PIECE_S = 1800.0
 MARGIN_S = filtering.MARGIN_S + 6.0  # the filters' reach and the longest pause that is a wave
+FEWEST_WHOLE_BEATS = 8  # that have all leads: the ordinary beat is then one beat on all leads
 SMALLEST_HEIGHT_MV = 0.01  # an ordinary QRS lower than this is no beat's
 
 
@@ -62,6 +63,34 @@ class BeatInputs:
 
     def __len__(self) -> int:
         return len(self.words)
+
+
+@dataclass(frozen=True)
+class MeasuredBeats:
+    """BeatInputs whose waves are not words yet; points, kind and waves as in BeatShapes."""
+
+    points: FloatArray
+    kind: IntArray
+    waves: IntArray
+    windows: FloatArray
+    ordinary: FloatArray
+    rhythm: FloatArray
+    similarity: FloatArray
+    usable: NDArray[np.bool_]
+
+    def with_words(self, clusters: Clusters) -> BeatInputs:
+        """The waves called by the clusters that they are in."""
+        words = [
+            words_of_beats(clusters.tokens(lead, self.kind), self.waves) for lead in self.points
+        ]
+        return BeatInputs(
+            words=np.stack(words, axis=1),
+            windows=self.windows,
+            ordinary=self.ordinary,
+            rhythm=self.rhythm,
+            similarity=self.similarity,
+            usable=self.usable,
+        )
 
 
 def detected_peaks(record: EcgRecord, leads: ChosenLeads, *, method: str) -> IntArray:
@@ -112,16 +141,24 @@ def from_shapes(
 
     rhythm_source: (n_beats,) R peaks in `sampling_rate_hz`.
     """
+    found = measured(shapes, rhythm_source=rhythm_source, sampling_rate_hz=sampling_rate_hz)
+    return found.with_words(clusters)
+
+
+def measured(
+    shapes: BeatShapes, *, rhythm_source: IntArray, sampling_rate_hz: float
+) -> MeasuredBeats:
+    """All of `from_shapes` but the words."""
     usable, ordinary = _usable_and_ordinary(shapes, rhythm_source, sampling_rate_hz)
     unit = _unit(ordinary)[:, None]
     usable &= unit[:, 0] > SMALLEST_HEIGHT_MV
     windows = np.where(usable[..., None], shapes.windows / unit, 0.0).astype(np.float32)
     ordinary = ordinary / unit
     windows = reference_beat.aligned(windows, ordinary)
-    points = np.nan_to_num(shapes.points / unit[:, :, None])
-    words = [words_of_beats(clusters.tokens(lead, shapes.kind), shapes.waves) for lead in points]
-    return BeatInputs(
-        words=np.stack(words, axis=1),
+    return MeasuredBeats(
+        points=np.nan_to_num(shapes.points / unit[:, :, None]),
+        kind=shapes.kind,
+        waves=shapes.waves,
         windows=windows,
         ordinary=ordinary,
         rhythm=rhythm_features(rhythm_source, sampling_rate_hz=sampling_rate_hz),
@@ -152,7 +189,13 @@ def _usable_and_ordinary(
 def _ordinary_beats(
     windows: FloatArray, usable: NDArray[np.bool_], step: NDArray[np.bool_]
 ) -> FloatArray:
-    """Lead by lead, over the beats that have all their samples; zeros for a lead without any."""
+    """Over the beats that have all samples of all leads, or lead by lead where those are few.
+
+    (n_leads, 120); zeros for a lead without any beat.
+    """
+    whole = usable.all(axis=1)
+    if whole.sum() >= FEWEST_WHOLE_BEATS:
+        return reference_beat.ordinary_beat(windows[whole], step[whole])
     ordinary = np.zeros(windows.shape[1:], dtype=np.float32)
     for lead, there in enumerate(usable.T):
         if there.any():

@@ -9,27 +9,20 @@ from services.ecg.record import FloatArray, IntArray
 
 SHORTEST_RR_S = 0.1
 LONGEST_RR_S = 4.0
-NEAR_BEATS = 5  # on either side: the running median of 11 intervals
-FAR_BEATS = 25  # on either side: 51 intervals, most of a minute
-# runs of early beats move medians, and the slower intervals remain the sinus rhythm's
-AROUND_BEATS = 60  # on either side; every third interval is enough
-AROUND_STEP = 3
-QUARTILES = (0.25, 0.75)
-SLOWEST = 0.9
-SLOW_AROUND = 0.8
+# intervals on either side: 11, 41 and 81 of them
+NEAR_BEATS, FAR_BEATS, WIDE_BEATS = 5, 20, 40
+STEP_BEATS = 25  # on either side, for `in_step`
+CHANGE = 0.08  # of the log of the interval: more than the breath's
+LARGEST_CHANGE = 0.3
 
-# names of the columns, in order; all are natural logarithms, so a ratio is a difference
+# names of the columns, in order; natural logarithms of ratios but for the two of irregularity
 RHYTHM_FEATURES = (
-    "pre", "post", "pre_pre", "post_post",
-    "pre_to_near", "post_to_near", "pre_to_far", "post_to_far", "pre_to_record", "post_to_record",
-    "pre_pre_to_far", "post_post_to_far", "pre_to_post", "pre_to_pre_pre", "post_to_post_post",
-    "near", "far", "record", "irregularity",
-    "pre_to_slow", "pre_to_slowest", "record_spread", "pre_to_slow_around", "spread_around",
+    "pre_to_record", "post_to_record", "pre_to_near", "post_to_near",
+    "pre_to_far", "post_to_far", "pre_to_wide", "post_to_wide",
+    "post_to_pre", "pre_to_pre_pre", "post_post_to_post",
+    "pre_pre_to_far", "post_post_to_far", "pre_pre_to_record", "post_post_to_record",
+    "change", "changes", "median_to_record", "pre_to_median", "near_to_record", "far_to_record",
 )  # fmt: skip
-ABSOLUTE_FEATURES = tuple(
-    RHYTHM_FEATURES.index(name)
-    for name in ("pre", "post", "pre_pre", "post_post", "near", "far", "record")
-)
 
 
 def rr_intervals_s(r_peaks: IntArray, *, sampling_rate_hz: float) -> NDArray[np.float64]:
@@ -50,47 +43,66 @@ def running_median(values: NDArray[np.float64], *, beside: int) -> NDArray[np.fl
     return np.asarray(np.median(windows, axis=1))
 
 
-def rhythm_features(r_peaks: IntArray, *, sampling_rate_hz: float) -> FloatArray:
-    """RHYTHM_FEATURES of each beat, (n_beats, 24) float32, natural logarithms of seconds or ratios.
+def running_mean(values: NDArray[np.float64], *, beside: int) -> NDArray[np.float64]:
+    """Mean over each value and as many of `beside` on either side as there are. Same shape."""
+    at = np.arange(len(values))
+    first, end = np.maximum(at - beside, 0), np.minimum(at + beside + 1, len(values))
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray((total[end] - total[first]) / (end - first))
 
-    r_peaks: (n_beats,) ascending sample indices. Sources: de Chazal 2004 for intervals against
-    local and record means (medians here, which ectopic beats do not move); search for the rest.
+
+def rhythm_features(r_peaks: IntArray, *, sampling_rate_hz: float) -> FloatArray:
+    """RHYTHM_FEATURES of each beat, (n_beats, 21) float32: no interval in seconds among them.
+
+    r_peaks: (n_beats,) ascending sample indices. Intervals are compared with means, as de Chazal
+    2004 has it, not with medians: where early beats are the most, the median interval is theirs,
+    and pauses still lengthen the mean. Source of the rest: search.
     """
     if len(r_peaks) == 0:
         return np.empty((0, len(RHYTHM_FEATURES)), dtype=np.float32)
-    log_rr = np.log(rr_intervals_s(r_peaks, sampling_rate_hz=sampling_rate_hz))
-    pre, post = log_rr[:-1], log_rr[1:]
-    pre_pre = np.concatenate([pre[:1], pre[:-1]])
-    post_post = np.concatenate([post[1:], post[-1:]])
-    near = running_median(pre, beside=NEAR_BEATS)
-    far = running_median(pre, beside=FAR_BEATS)
-    record = np.full_like(pre, np.median(pre))
-    irregularity = running_median(np.abs(pre - far), beside=FAR_BEATS)
+    around = rr_intervals_s(r_peaks, sampling_rate_hz=sampling_rate_hz)
+    intervals = around[:-1]
+    pre, post = np.log(around[:-1]), np.log(around[1:])
+    pre_pre, post_post = np.append(pre[:1], pre[:-1]), np.append(post[1:], post[-1:])
+    near, far, wide = (
+        np.log(running_mean(intervals, beside=beside))
+        for beside in (NEAR_BEATS, FAR_BEATS, WIDE_BEATS)
+    )
+    record = np.full_like(pre, np.log(intervals.mean()))
+    median = np.full_like(pre, np.median(pre))
+    change = np.abs(pre - pre_pre)
     columns = (
-        pre, post, pre_pre, post_post,
-        pre - near, post - near, pre - far, post - far, pre - record, post - record,
-        pre_pre - far, post_post - far, pre - post, pre - pre_pre, post - post_post,
-        near, far, record, irregularity, *_against_slow(pre),
+        pre - record, post - record, pre - near, post - near,
+        pre - far, post - far, pre - wide, post - wide,
+        post - pre, pre - pre_pre, post_post - post,
+        pre_pre - far, post_post - far, pre_pre - record, post_post - record,
+        running_mean(np.minimum(change, LARGEST_CHANGE), beside=FAR_BEATS),
+        running_mean((change > CHANGE).astype(np.float64), beside=FAR_BEATS),
+        median - record, pre - median, near - record, far - record,
     )  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _against_slow(pre: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
-    """The last five features, each (n_beats,): against quantiles of the record and of 2 minutes."""
-    low, slow, slowest = np.quantile(pre, (*QUARTILES, SLOWEST))
-    padded = np.pad(pre, AROUND_BEATS, mode="edge")
-    width = 2 * AROUND_BEATS + 1
-    around = np.lib.stride_tricks.sliding_window_view(padded, width)[:, ::AROUND_STEP]
-    low_around, high_around, slow_around = np.quantile(around, (*QUARTILES, SLOW_AROUND), axis=1)
-    spread = np.full_like(pre, slow - low)
-    return pre - slow, pre - slowest, spread, pre - slow_around, high_around - low_around
+def irregularity(r_peaks: IntArray, *, sampling_rate_hz: float) -> NDArray[np.float64]:
+    """How far intervals lie from those around, a median over 51: (n_beats,) of log ratios."""
+    interval, usual = _against_usual(r_peaks, sampling_rate_hz)
+    return running_median(np.abs(interval - usual)[:-1], beside=STEP_BEATS)
 
 
 def in_step(
     r_peaks: IntArray, *, sampling_rate_hz: float, within: float = 0.15
 ) -> NDArray[np.bool_]:
     """Whether a beat comes in the patient's step, neither early nor before a pause: (n_beats,)."""
-    features = rhythm_features(r_peaks, sampling_rate_hz=sampling_rate_hz)
-    names = ("pre_to_far", "post_to_far")
-    off = np.abs(features[:, [RHYTHM_FEATURES.index(name) for name in names]])
-    return np.asarray((off < within).all(axis=1))
+    interval, usual = _against_usual(r_peaks, sampling_rate_hz)
+    usual = usual[:-1]
+    early, late = np.abs(interval[:-1] - usual), np.abs(interval[1:] - usual)
+    return np.asarray((early < within) & (late < within))
+
+
+def _against_usual(
+    r_peaks: IntArray, sampling_rate_hz: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log intervals, (n_beats + 1,), and the medians of the 51 around each."""
+    intervals = np.log(rr_intervals_s(r_peaks, sampling_rate_hz=sampling_rate_hz))
+    usual = running_median(intervals[:-1], beside=STEP_BEATS)
+    return intervals, np.append(usual, usual[-1:])

@@ -21,15 +21,19 @@ THREE_CLASSES = ("N", "S", "V")
 
 @dataclass(frozen=True)
 class Scores:
-    """For annotated and for detected R peaks: what the card says of them."""
+    """For annotated and for detected R peaks: what the card says of them; and of trials."""
 
     annotated_peaks: dict[str, Any]
     detected_peaks: dict[str, Any]
+    trials: dict[str, Any]
 
 
-def scores(annotated: Sequence[Row], detected: Sequence[Row]) -> Scores:
-    """EC57 figures over all records together, in per cent; one row a record."""
-    return Scores(_figures(annotated), _figures(detected))
+def scores(annotated: Sequence[Row], detected: Sequence[Row], trials: dict[str, Any]) -> Scores:
+    """EC57 figures over all records together, in per cent; one row a record.
+
+    trials: `made.composite.composite`.
+    """
+    return Scores(_figures(annotated), _figures(detected), trials)
 
 
 def _figures(rows: Sequence[Row]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from services.ecg.labels import AAMI_CLASSES
 from services.models.ecgbert.augmentation import Augmentation, Inputs, augmented
+from services.models.ecgbert.made.rhythms import MadePlan
 from services.models.ecgbert.network import BeatNetwork, NetworkConfig
 from services.models.ecgbert.preparation import BeatInputs
 from services.training.loop import Batch, FitPlan, fitted
@@ -28,26 +29,31 @@ class Recipe:
     balance: a beat is drawn with a chance in proportion to (beats of its class in its record) to
     the power of minus this: 0 draws beats alike, 1 draws records and classes alike.
     class_weight: multiplies that chance, in the order N S V F Q.
-    made_fibrillation, made_ectopy: whether beats of `synthetic` are added to the training beats.
+    made: what is made of the training records and learned beside them.
+    made_weight: multiplies the chance of beats that were made.
     """
 
-    network: NetworkConfig = field(default_factory=NetworkConfig)
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(layers=2))
     augmentation: Augmentation = field(default_factory=Augmentation)
-    plan: FitPlan = field(default_factory=FitPlan)
+    plan: FitPlan = field(default_factory=lambda: FitPlan(steps=220, average_decay=0.98))
     batch: int = 256
-    balance: float = 0.5
-    class_weight: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5, 0.5)
+    balance: float = 0.0
+    class_weight: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 0.5)
     label_smoothing: float = 0.0
-    made_fibrillation: bool = True
-    made_ectopy: bool = True
+    made: MadePlan = field(default_factory=MadePlan)
+    made_weight: float = 0.5
 
 
 @dataclass(frozen=True)
 class Source:
-    """The labelled beats of one record; label -1 teaches nothing."""
+    """The labelled beats of one record; label -1 teaches nothing.
+
+    weight: multiplies the chance of its beats to be drawn.
+    """
 
     inputs: BeatInputs
     label: NDArray[np.int64]
+    weight: float = 1.0
 
 
 class BeatPool:
@@ -67,6 +73,7 @@ class BeatPool:
         self.label = torch.from_numpy(np.concatenate([s.label[at] for s, at in pairs]))
         sizes = [len(at) for at in kept]
         self.record = torch.from_numpy(np.repeat(np.arange(len(sources)), sizes))
+        self.weight = np.repeat([source.weight for source in sources], sizes)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -80,7 +87,7 @@ class BeatPool:
         """How likely each beat is to be drawn, (n_beats,), summing to 1."""
         group = self.record.numpy() * len(AAMI_CLASSES) + self.label.numpy()
         chance = np.bincount(group)[group].astype(np.float64) ** -recipe.balance
-        chance *= np.asarray(recipe.class_weight)[self.label.numpy()]
+        chance *= np.asarray(recipe.class_weight)[self.label.numpy()] * self.weight
         return np.asarray(chance / chance.sum())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,10 @@ from services.models.ecgbert.leads import readable_leads
 from services.models.ecgbert.preparation import (
     BeatInputs,
     BeatShapes,
+    MeasuredBeats,
     beat_shapes,
     detected_peaks,
-    from_shapes,
+    measured,
     ordinary_heights,
 )
 from services.training.progress import NoProgress
@@ -48,14 +50,16 @@ class LabelledShapes:
         """Who the record is of."""
         return mitdb_patient(self.record)
 
+    @cached_property
+    def measured(self) -> MeasuredBeats:
+        """What the network reads of them but the words; computed once."""
+        return measured(
+            self.shapes, rhythm_source=self.peaks, sampling_rate_hz=self.sampling_rate_hz
+        )
+
     def inputs(self, clusters: Clusters) -> BeatInputs:
         """What the network reads of them."""
-        return from_shapes(
-            self.shapes,
-            rhythm_source=self.peaks,
-            sampling_rate_hz=self.sampling_rate_hz,
-            clusters=clusters,
-        )
+        return self.measured.with_words(clusters)
 
 
 def read_mitdb_record(folder: Path, name: str) -> EcgRecord:

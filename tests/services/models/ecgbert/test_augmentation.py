@@ -7,7 +7,7 @@ import torch
 
 from services.models.ecgbert.augmentation import Augmentation, Inputs, augmented
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
-from services.models.ecgbert.rhythm import ABSOLUTE_FEATURES, RHYTHM_FEATURES
+from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 from services.models.ecgbert.spec import MASK_ID
 
 NOTHING = Augmentation(**{field.name: 0 for field in fields(Augmentation)})
@@ -41,7 +41,6 @@ def test_without_strength_nothing_changes() -> None:
         ({"wander": 0.1}, {1}),
         ({"noise": 0.1}, {1}),
         ({"shift": 2}, {1}),
-        ({"pace": 0.1}, {3}),
         ({"rr_jitter": 0.1}, {3}),
         ({"similarity_jitter": 0.1}, {4}),
         ({"masked_words": 0.5}, {0}),
@@ -58,13 +57,6 @@ def test_each_strength_changes_its_own_inputs_alone(
 def test_a_lead_and_its_ordinary_beat_share_their_gain() -> None:
     before, after = batch(), varied(gain=0.3)
     assert torch.allclose(after[1] / before[1], (after[2] / before[2]), rtol=1e-3)
-
-
-def test_another_pace_moves_absolute_features_alike_and_ratios_not_at_all() -> None:
-    moved = varied(pace=0.2)[3] - batch()[3]
-    assert moved[:, list(ABSOLUTE_FEATURES)].std(dim=1).max() < 1e-5
-    ratios = [i for i in range(len(RHYTHM_FEATURES)) if i not in ABSOLUTE_FEATURES]
-    assert moved[:, ratios].abs().max() == 0
 
 
 def test_one_lead_leaves_a_batch_of_one_lead() -> None:

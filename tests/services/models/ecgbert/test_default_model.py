@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,12 @@ import wfdb
 
 from services.ecg.record import EcgRecord
 from services.errors import UnusableInput
+from services.evaluation import beats as ec57
 from services.models.ecgbert.augmentation import Augmentation
 from services.models.ecgbert.default_model import train_default
+from services.models.ecgbert.made.rhythms import MadePlan
 from services.models.ecgbert.network import NetworkConfig
+from services.models.ecgbert.robustness import CHANGES, robustness, robustness_text
 from services.models.ecgbert.training import Recipe
 from services.models.families import FAMILIES
 from services.training.loop import FitPlan
@@ -25,6 +29,7 @@ QUICK = Recipe(
     augmentation=Augmentation(one_lead=0.2),
     plan=FitPlan(steps=60, average_decay=0.9),
     batch=64,
+    made=MadePlan(programmes=1, fibrillation=1),
 )
 
 
@@ -86,3 +91,47 @@ def test_a_missing_record_is_named(mitdb: Path, tmp_path: Path) -> None:
     with pytest.raises(UnusableInput, match=r"207\.hea is not in the folder"):
         train_default(mitdb, tmp_path, progress=NoProgress(), recipe=QUICK, records=(*NAMES, "207"))
     assert not list(tmp_path.iterdir())
+
+
+def test_another_seed_may_take_the_calibration_of_the_first(mitdb: Path, tmp_path: Path) -> None:
+    train(mitdb, tmp_path / "first")
+    card = train_default(
+        mitdb,
+        tmp_path / "second",
+        seed=1,
+        progress=NoProgress(),
+        recipe=QUICK,
+        records=NAMES,
+        calibrated_as=tmp_path / "first",
+    )
+    first = json.loads((tmp_path / "first" / "card.json").read_text())
+    assert card["calibration"] == first["calibration"]
+    assert card["metrics"] == {}
+    one, other = (tmp_path / name / "weights.safetensors" for name in ("first", "second"))
+    assert one.read_bytes() != other.read_bytes()
+
+
+def test_left_out_records_are_also_tried_in_pieces_and_made_rhythms(
+    mitdb: Path, tmp_path: Path
+) -> None:
+    trials = train(mitdb, tmp_path / "model")["trials_ds1"]
+    assert isinstance(trials, dict)
+    assert {"annotated", "detected", "1 min", "thinned"} <= set(trials["trials"])
+    assert trials["trials"]["detected"]["v"] > 80
+
+
+def test_left_out_records_are_read_on_one_lead_at_another_rate_and_in_noise(mitdb: Path) -> None:
+    chosen = ("both leads", "lead 2 alone", "250 Hz", "noise 6 dB", "pieces of 1 min")
+    found = robustness(
+        mitdb,
+        progress=NoProgress(),
+        recipe=QUICK,
+        records=NAMES,
+        changes={name: CHANGES[name] for name in chosen},
+    )
+    n_beats = {name: matrix[:5].sum() for name, matrix in found.items()}
+    assert set(n_beats.values()) == {n_beats["both leads"]}
+    assert ec57.f1(found["both leads"])[2] > 0.8
+    assert ec57.f1(found["250 Hz"])[2] > 0.8
+    assert not np.array_equal(found["noise 6 dB"], found["both leads"])
+    assert "| lead 2 alone |" in robustness_text(found)

@@ -65,4 +65,6 @@ def test_ventricular_beats_of_a_known_record_are_told_from_normal_ones(
         ec57.LabelledBeats(result.sample, result.label_index),
         sampling_rate_hz=record.sampling_rate_hz,
     )
-    assert ec57.f1(matrix)[[N, V]].min() > 0.9
+    # almost all fusion beats of DS1 are those of 208, and no other patient teaches them: left out
+    told = ec57.without_reference(matrix, ("F", "Q"))
+    assert ec57.f1(told)[[N, V]].min() > 0.9

@@ -17,9 +17,8 @@ from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import FloatArray, IntArray
 from services.ecg.segmentation import P
 from services.models.ecgbert.rhythm import (
-    FAR_BEATS,
-    RHYTHM_FEATURES,
-    rhythm_features,
+    STEP_BEATS,
+    irregularity,
     running_median,
 )
 from services.models.ecgbert.spec import R_POINT, WINDOW_POINTS, WINDOW_RATE_HZ
@@ -62,9 +61,8 @@ def _is_steady(beats: LabelledShapes) -> bool:
     """Mostly normal beats, at intervals that do not wander as they do in atrial fibrillation."""
     if len(beats.peaks) == 0 or np.mean(beats.label == NORMAL) < MOSTLY:
         return False
-    features = rhythm_features(beats.peaks, sampling_rate_hz=beats.sampling_rate_hz)
-    irregularity = features[:, RHYTHM_FEATURES.index("irregularity")]
-    return bool(np.median(irregularity) < LARGEST_IRREGULARITY)
+    found = irregularity(beats.peaks, sampling_rate_hz=beats.sampling_rate_hz)
+    return bool(np.median(found) < LARGEST_IRREGULARITY)
 
 
 def fibrillating(beats: LabelledShapes, rng: np.random.Generator) -> LabelledShapes:
@@ -155,7 +153,7 @@ def _with_early(
     """Interval before each beat, (n_beats,) s: early beats come sooner, the next one does not."""
     before = np.diff(beats.peaks, prepend=beats.peaks[:1] - int(beats.sampling_rate_hz))
     intervals_s = before / beats.sampling_rate_hz
-    usual_s = running_median(intervals_s, beside=FAR_BEATS)
+    usual_s = running_median(intervals_s, beside=STEP_BEATS)
     run = np.cumsum(np.diff(early, prepend=False) & early)  # beats of a run are alike early
     share = rng.uniform(*EARLY_SHARE, run.max() + 1)[run] * np.exp(rng.normal(0, 0.03, len(run)))
     pause = rng.uniform(*PAUSE_SHARE, len(run))

@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 
 from services.models.ecgbert.leads import readable_leads
+from services.models.ecgbert.made.shapes import ectopic, fibrillating, made_rhythms
 from services.models.ecgbert.preparation import beat_shapes
 from services.models.ecgbert.rhythm import rr_intervals_s
 from services.models.ecgbert.spec import R_POINT
-from services.models.ecgbert.synthetic import ectopic, fibrillating, made_rhythms
 from services.models.ecgbert.training_set import LabelledShapes
 from services.training.progress import NoProgress
 from tests.services.models.ecgbert.tiny import made_record, tiny_clusters
