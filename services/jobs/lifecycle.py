@@ -76,7 +76,7 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobC
         progress=0.0,
     )
     found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, JobRow.request_id)
-    row = _moved(session, running, JobStatus.RUNNING, returning=found)
+    row = _moved(session, running, JobStatus.RUNNING, returning=found, is_durable=False)
     if row is None:
         return None
     return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts, row.request_id)
@@ -279,13 +279,19 @@ def _moved(
     error: dict[str, Any] | None = None,
     *,
     returning: tuple[InstrumentedAttribute[Any], ...] = (),
+    is_durable: bool = True,
 ) -> Row[*tuple[Any, ...]] | None:
-    """Makes a move, tells of it and wakes its waiters in one statement; None when it may not be."""
+    """Makes a move, tells of it and wakes its waiters in one statement; None when it may not be.
+
+    is_durable: whether the commit waits for the disk. A claim need not: should the database forget
+    it in a crash, the job is queued again, and whoever runs it finds its claim void at the end.
+    """
     moved = move.returning(JobRow.id, *returning).cte("moved")
     told = events.appended(moved, moved.c.id, "status", _status_data(status, error))
-    return session.execute(
-        select(*moved.c, func.pg_notify(CHANNEL, moved.c.id)).add_cte(told)
-    ).first()
+    said = [*moved.c, func.pg_notify(CHANNEL, moved.c.id)]
+    if not is_durable:
+        said.append(func.set_config("synchronous_commit", "off", True))
+    return session.execute(select(*said).add_cte(told)).first()
 
 
 def _tell(
