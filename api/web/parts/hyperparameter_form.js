@@ -87,8 +87,8 @@ class Row {
 function control({ type, minimum, maximum, enum: choices }, value, id) {
   if (type === "boolean") return el("input", { type: "checkbox", id, checked: value });
   if (choices) {
-    const select = el("select", { id }, choices.map((one) => el("option", { value: one, text: one.replaceAll("_", " ") })));
-    select.value = value;
+    const select = el("select", { id }, choices.map((one) => el("option", { value: String(one), text: String(one).replaceAll("_", " ") })));
+    select.value = String(value);
     return select;
   }
   const step = type === "integer" ? "1" : "any";
