@@ -124,6 +124,9 @@ class Trial:
             self._process.wait(STOP_PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
     def _url_once_ready(self) -> str:
         url, deadline = "", time.monotonic() + START_PATIENCE_S
