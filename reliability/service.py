@@ -19,8 +19,14 @@ from ectopy.serve.ports import is_free
 START_PATIENCE_S = 300.0
 STOP_PATIENCE_S = 60.0
 # what the command line of a part holds
-SIGNS = {"api": "api.main:create_app", "postgres": "bin/postgres", "valkey": "valkey-server"}
+SIGNS = {
+    "api": "api.main:create_app",
+    "postgres": "bin/postgres",
+    "valkey": "valkey-server",
+    "trainer": "worker.training_app:app",
+}
 WORKERS = "worker.app:app"
+RUN = "worker.training_process"  # of one fine-tune, below the trainer
 
 
 class Trial:
@@ -68,23 +74,29 @@ class Trial:
         )
 
     def parts(self) -> dict[str, psutil.Process]:
-        """The processes that run now, by the part's name; each worker has a number."""
+        """The processes that run now, by the part's name; each worker has a number.
+
+        `run` is the process of the fine-tune that is under way, if one is.
+        """
         found: dict[str, psutil.Process] = {}
         for process in psutil.Process(self._process.pid).children():
-            try:
-                line = " ".join(process.cmdline())
-            except psutil.Error:
-                continue
+            line = _command(process)
             for name, sign in SIGNS.items():
                 if sign in line:
                     found[name] = process
             if WORKERS in line:
                 found[f"worker {sum(name.startswith('worker') for name in found)}"] = process
+        for process in _children(found.get("trainer")):
+            if RUN in _command(process):
+                found["run"] = process
         return found
 
     def memory_mb(self) -> dict[str, float]:
         """Memory of each part with its children; what they share counts once."""
-        return {name: _resident(process) / 2**20 for name, process in self.parts().items()}
+        found = {name: _resident(process) / 2**20 for name, process in self.parts().items()}
+        if "run" in found:  # a part of its own
+            found["trainer"] -= found["run"]
+        return found
 
     def wait_ready(self, within_s: float = 120.0) -> None:
         deadline = time.monotonic() + within_s
@@ -148,9 +160,23 @@ def _free_port() -> int:
             return port
 
 
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return ""
+
+
+def _children(process: psutil.Process | None, *, recursive: bool = False) -> list[psutil.Process]:
+    try:
+        return process.children(recursive) if process is not None else []
+    except psutil.Error:
+        return []
+
+
 def _resident(process: psutil.Process) -> int:
     total = 0
-    for one in (process, *process.children(recursive=True)):
+    for one in (process, *_children(process, recursive=True)):
         try:
             total += one.memory_full_info().pss
         except psutil.Error:
