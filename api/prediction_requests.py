@@ -17,7 +17,8 @@ from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.datasets import service as datasets
-from services.errors import StateConflict
+from services.db.durability import commit_without_waiting
+from services.errors import StateConflict, Unavailable
 from services.jobs.states import ENDED
 from services.predictions import service as predictions
 from services.predictions.row import PredictionRow
@@ -25,13 +26,13 @@ from services.predictions.service import PredictionRequest
 from services.records import service as records
 from services.storage.factory import workspace
 
-
 def of_stored_record(
     state: ApiState, request: PredictionRequest, record_id: str, idempotent: IdempotentRequest
 ) -> PredictionRow:
     """A prediction of a record that is here."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
+        commit_without_waiting(session)
         record = records.get_kept_while_used(session, request.project_id, record_id)
         return predictions.create(session, request, record, prediction_id=prediction_id)
 
@@ -50,6 +51,7 @@ def of_stored_records(
     """One prediction job over many records that are here: those of these ids, or of a dataset."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
+        commit_without_waiting(session)
         if isinstance(wanted, str):
             record_ids = datasets.record_ids(session, wanted, project_id=request.project_id)
         else:
@@ -72,6 +74,7 @@ def of_upload(
         record_id = records.new_record_id()
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
+            commit_without_waiting(session)
             record, _ = added(session, state, upload, record_id)
             return predictions.create(session, request, record, prediction_id=prediction_id)
 
@@ -115,8 +118,11 @@ def _made_once(
 
 
 def _sent(state: ApiState, row: PredictionRow) -> PredictionRow:
-    """Upkeep sends what the broker did not take."""
+    """A worker begins while the disk is waited for; upkeep sends what the broker did not take."""
     state.dispatcher.send(row.job)
+    with state.sessions() as session:
+        if not predictions.is_kept(session, row.id):
+            raise Unavailable("the database ended before it had kept this: send it again")
     return row
 
 

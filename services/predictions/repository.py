@@ -48,6 +48,10 @@ def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
     return session.get(PredictionRow, prediction_id, populate_existing=True)
 
 
+def is_there(prediction_id: str) -> ColumnElement[bool]:
+    return exists().where(PredictionRow.id == prediction_id)
+
+
 def with_first_item(
     session: Session, project_id: str, prediction_id: str
 ) -> tuple[PredictionRow, PredictionItemRow] | None:

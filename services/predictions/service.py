@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from services import clock, ids
+from services.db import durability
 from services.db.inserting import insert_together
 from services.ecg.writers.findings import RiskFinding
 from services.errors import NotFound, StateConflict, UnusableInput
@@ -78,6 +79,11 @@ def create_batch(
         raise UnusableInput("record_ids must name at least one record")
     version, options = _checked(session, request)
     return _created(session, prediction_id, version, options, records, batch=True)
+
+
+def is_kept(session: Session, prediction_id: str) -> bool:
+    """Waits for the disk; False when the database lost, in a crash, that it was asked for."""
+    return durability.is_on_disk(session, repository.is_there(prediction_id))
 
 
 def page(
