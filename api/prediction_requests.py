@@ -26,6 +26,7 @@ from services.predictions.service import PredictionRequest
 from services.records import service as records
 from services.storage.factory import workspace
 
+
 def of_stored_record(
     state: ApiState, request: PredictionRequest, record_id: str, idempotent: IdempotentRequest
 ) -> PredictionRow:
