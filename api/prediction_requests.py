@@ -82,7 +82,7 @@ def of_upload(
         body = [upload.sha256, form.fields(), request.task, request.model, request.options]
         once = idempotent.with_body(body)
         row, made = with_files(state, record_id, lambda session: _made_once(session, once, make))
-    return _sent(state, row) if made else row
+    return _sent(state, row, record_id) if made else row
 
 
 async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> Response:
@@ -118,9 +118,14 @@ def _made_once(
     return row, False
 
 
-def _sent(state: ApiState, row: PredictionRow) -> PredictionRow:
-    """A worker begins while the disk is waited for; upkeep sends what the broker did not take."""
+def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> PredictionRow:
+    """A worker begins while the disk is waited for; upkeep sends what the broker did not take.
+
+    record_id: of a record that came along, whose files are waited for before its row.
+    """
     state.dispatcher.send(row.job)
+    if record_id is not None:
+        records.settle_files(state.store, record_id)
     with state.sessions() as session:
         if not predictions.is_kept(session, row.id):
             raise Unavailable("the database ended before it had kept this: send it again")

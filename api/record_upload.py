@@ -37,7 +37,9 @@ def stored_record(
             if earlier is not None:
                 return _still_there(records.find(session, upload.project_id, earlier)), False
             row, created = added(session, state, upload, record_id)
-            if not created:
+            if created:
+                records.settle_files(state.store, row.id)
+            else:
                 settle_on(session, request, row.id)
             return row, created
 

@@ -164,6 +164,8 @@ def _take_some(
                     _take(intake, session, opened, group, line, taken, stored)
                 except _OF_THE_RECORD as problem:
                     taken.leave_out(group.paths[0], problem.detail, group.paths[1:])
+            for record_id in stored:
+                records.settle_files(intake.store, record_id)
     except BaseException:
         for record_id in stored:
             records.discard_files(intake.store, record_id)

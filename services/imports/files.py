@@ -39,6 +39,7 @@ class IncomingFile:
 def put(store: Store, import_id: str, files: Sequence[IncomingFile]) -> None:
     for number, file in enumerate(files):
         store.put(f"{PREFIX}{import_id}/{number}", file.path)
+    store.settle(f"{PREFIX}{import_id}/")
 
 
 def brought(store: Store, import_id: str, names: Sequence[str], folder: Path) -> list[Path]:

@@ -82,7 +82,8 @@ def add(
 ) -> tuple[RecordRow, bool]:
     """The record of these bytes and whether it is new; its files are in the store on return.
 
-    When the caller's transaction then fails, the caller removes the files with `discard_files`.
+    On disk they are after `settle_files`. When the caller's transaction then fails, the caller
+    removes the files with `discard_files`.
     """
     known = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
     if known is not None:
@@ -104,6 +105,11 @@ def add(
     if winner is None:
         raise Unavailable("the same record was just removed; send it again")
     return winner, False
+
+
+def settle_files(store: Store, record_id: str) -> None:
+    """Waits until the record's files are on disk, where this machine's disk is the store."""
+    store.settle(files.folder_key(record_id))
 
 
 def discard_files(store: Store, record_id: str) -> None:

@@ -33,6 +33,7 @@ def put_version(store: Store, location: str, folder: Path) -> None:
     for name in VERSION_FILES:
         if name in REQUIRED_FILES or (folder / name).is_file():
             store.put(f"{_prefix(location)}/{name}", folder / name)
+    store.settle(f"{_prefix(location)}/")
 
 
 def discard_version(store: Store, location: str) -> None:

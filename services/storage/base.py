@@ -13,6 +13,13 @@ class Store(Protocol):
         """Stores a file whole or not at all. Its bytes may not change afterwards."""
         ...
 
+    def settle(self, prefix: str) -> None:
+        """Waits until every file under a prefix is on disk: promise nothing before.
+
+        Unavailable where the disk refuses; nothing there is no error.
+        """
+        ...
+
     def local_path(self, key: str) -> Path:
         """A local file with the content, fetched once where the store is remote.
 

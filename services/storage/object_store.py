@@ -44,6 +44,17 @@ class LocalFileStore:
             return False
         return True
 
+    def settle(self, prefix: str) -> None:
+        folder = self._folder / prefix
+        try:
+            for path in (*(file for file in folder.rglob("*") if file.is_file()), folder):
+                _synced(path)
+            _synced(folder.parent)  # in which the folder itself is a name
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _away(error) from error
+
     def local_path(self, key: str) -> Path:
         path = self._folder / key
         if not path.is_file():
@@ -75,6 +86,9 @@ class S3FileStore:
 
     def put(self, key: str, source: Path) -> None:
         _put(self._store, key, source)
+
+    def settle(self, prefix: str) -> None:
+        """Such a service answers once it has kept what was put."""
 
     def local_path(self, key: str) -> Path:
         path = self._cache / hashlib.sha256(key.encode()).hexdigest()
@@ -118,6 +132,14 @@ class S3FileStore:
             obstore.list_with_delimiter(self._store, prefix="records")
         except BaseError as error:
             raise _away(error) from error
+
+
+def _synced(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _put(store: Any, key: str, source: Path) -> None:

@@ -82,6 +82,35 @@ def test_a_folder_goes_with_all_its_files_and_no_other(store: Store, file: Path)
     store.delete_all("records/rec_1/")
 
 
+def test_what_is_put_is_settled_on_disk_with_its_folder(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalFileStore(tmp_path / "store")
+    store.put(KEY, file)
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    store.settle("records/rec_1/")
+    folder = tmp_path / "store" / "records" / "rec_1"
+    assert synced == [each.stat().st_ino for each in (folder / "signal.npy", folder, folder.parent)]
+
+
+def test_nothing_to_settle_is_no_error(store: Store) -> None:
+    store.settle("records/rec_9/")
+
+
+def test_a_disk_that_refuses_is_unavailable(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(_handle: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    store = LocalFileStore(tmp_path / "store")
+    store.put(KEY, file)
+    monkeypatch.setattr(os, "fsync", refuses)
+    with pytest.raises(Unavailable):
+        store.settle("records/rec_1/")
+
+
 def test_folders_are_listed(store: Store, file: Path) -> None:
     assert store.folders("records/") == set()
     for key in (KEY, "records/rec_2/signal.npy", "other/x"):
