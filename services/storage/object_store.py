@@ -17,6 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
+from services.disk import sync
 from services.errors import NotFound, Unavailable
 
 PART = "part-"  # how the names of half fetched files begin
@@ -48,8 +49,8 @@ class LocalFileStore:
         folder = self._folder / prefix
         try:
             for path in (*(file for file in folder.rglob("*") if file.is_file()), folder):
-                _synced(path)
-            _synced(folder.parent)  # in which the folder itself is a name
+                sync(path)
+            sync(folder.parent)  # in which the folder itself is a name
         except FileNotFoundError:
             return
         except OSError as error:
@@ -132,14 +133,6 @@ class S3FileStore:
             obstore.list_with_delimiter(self._store, prefix="records")
         except BaseError as error:
             raise _away(error) from error
-
-
-def _synced(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _put(store: Any, key: str, source: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from services.disk import sync
+
 _FACTS = "facts"
 
 
@@ -19,9 +20,9 @@ def write_state(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, A
     """Written beside, synced to the disk, renamed: a crash leaves the file as it was before."""
     beside = path.with_name(path.name + ".partial")
     save_file(_apart(tensors), beside, metadata={_FACTS: json.dumps(facts)})
-    _sync(beside)
+    sync(beside)
     beside.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def read_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -41,11 +42,3 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         apart[name] = plain.clone() if shared else plain
         seen.add(apart[name].untyped_storage().data_ptr())
     return apart
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
