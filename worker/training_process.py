@@ -11,12 +11,11 @@ import ctypes
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,7 +24,7 @@ from services.db.session import SessionFactory, engine_for, session_factory
 from services.errors import EctopyError
 from services.fine_tunes.runner import FineTuneRunner, Places
 from services.jobs import lifecycle
-from services.jobs.execution import StopFlag, execute
+from services.jobs.execution import JobProgress, Runner, StopFlag, execute
 from services.jobs.lifecycle import JobClaim
 from services.models.families import FINE_TUNABLE
 from services.settings import Settings
@@ -33,7 +32,7 @@ from services.storage.factory import store_for
 from services.telemetry import configure_logging
 from worker.devices import device_for
 from worker.predictors import LoadedPredictors
-from worker.training_group import training_group
+from worker.training_group import TrainingGroup, die
 
 log = structlog.get_logger()
 
@@ -52,7 +51,11 @@ def main(arguments: list[str]) -> None:
     device, store = device_for(settings.training_device), store_for(settings)
     stop = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: stop.hand_back())
-    with training_group(claim, device, processes=settings.training_processes) as group:
+    command = (sys.executable, "-m", "worker.training_process", *arguments)
+    group = TrainingGroup.of(command, device, processes=settings.training_processes)
+    if group.leads:
+        Watch(sessions, claim, stop, parent=parent, group=group).start()
+    with group.joined():
         runner = FineTuneRunner(
             sessions,
             store,
@@ -61,8 +64,7 @@ def main(arguments: list[str]) -> None:
             places=Places(settings.data_dir, group.device, settings.checkpoint_every_s),
         )
         if group.leads:
-            Watch(sessions, claim, stop, parent=parent, others=group.others).start()
-            execute(sessions, claim, runner, stop)
+            execute(sessions, claim, Together(runner, group), stop)
         else:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
             with (
@@ -70,6 +72,18 @@ def main(arguments: list[str]) -> None:
                 tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch,
             ):
                 runner.train_along(claim, Path(scratch))
+
+
+class Together:
+    """A runner whose process ends with the others of its run, and with them only."""
+
+    def __init__(self, runner: Runner, group: TrainingGroup) -> None:
+        self._runner, self._group = runner, group
+        self.store = runner.store
+
+    def run(self, claim: JobClaim, progress: JobProgress) -> Any:
+        with self._group.none_alone():
+            return self._runner.run(claim, progress)
 
 
 class Watch(threading.Thread):
@@ -82,18 +96,17 @@ class Watch(threading.Thread):
         stop: StopFlag,
         *,
         parent: int,
-        others: Sequence[subprocess.Popen[bytes]] = (),
+        group: TrainingGroup,
     ) -> None:
         super().__init__(name="watch", daemon=True)
         self._sessions, self._claim, self._stop_flag = sessions, claim, stop
-        self._parent, self._others = parent, others
+        self._parent, self._group = parent, group
 
     def run(self) -> None:
         never = threading.Event()
         while not never.wait(LOOK_S):
-            died = any(other.poll() not in (None, 0) for other in self._others)
-            if died or os.getppid() != self._parent:  # without it every step would wait forever
-                os.kill(os.getpid(), signal.SIGKILL)
+            if self._group.has_lost_one() or os.getppid() != self._parent:
+                die()  # without the others a step may wait for ever
             if not self._stop_flag.is_set() and not self._is_wanted():
                 self._stop_flag.set()
 
