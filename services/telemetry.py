@@ -40,13 +40,18 @@ def configure_logging(*, level: str, log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_printer,
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(
         level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
     )
     logging.getLogger("uvicorn.access").addFilter(_not_a_health_check)
+
+
+def _printer(*_: object) -> structlog.PrintLogger:
+    """To standard error as it is now: who configured us may have had another, since closed."""
+    return structlog.PrintLogger(sys.stderr)
 
 
 def request_id() -> str | None:
