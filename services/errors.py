@@ -12,7 +12,7 @@ EctopyError
 |-- RateLimited (429)             too many requests; says when to come back
 |-- Unavailable (503)             a model or a part of the system is not there; says what to do
 `-- Cancelled (not an HTTP error) work stopped because its owner asked for it
-    `-- Interrupted              work stopped because its worker ends; it goes on elsewhere
+    `-- Interrupted              work stopped that goes on in another process
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ goes on from the last checkpoint.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import json
 import os
@@ -21,7 +20,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.db.session import SessionFactory, engine_for, session_factory
-from services.errors import EctopyError
+from services.errors import EctopyError, Interrupted
 from services.fine_tunes.runner import FineTuneRunner, Places
 from services.jobs import lifecycle
 from services.jobs.execution import JobProgress, Runner, StopFlag, execute
@@ -67,11 +66,18 @@ def main(arguments: list[str]) -> None:
             execute(sessions, claim, Together(runner, group), stop)
         else:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
-            with (
-                contextlib.suppress(EctopyError),  # which the first process has met too
-                tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch,
-            ):
-                runner.train_along(claim, Path(scratch))
+            with tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch:
+                follow(runner, claim, Path(scratch))
+
+
+def follow(runner: FineTuneRunner, claim: JobClaim, scratch: Path) -> None:
+    """Trains along with the first process."""
+    try:
+        runner.train_along(claim, scratch)
+    except Interrupted:
+        sys.exit("this process cannot go on")  # and so the first one does not either
+    except EctopyError as error:  # which the first process has met too, and tells of
+        log.info("training.followed", reason=type(error).__name__)
 
 
 class Together:

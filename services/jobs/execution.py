@@ -99,8 +99,8 @@ def _execute(
     try:
         progress.check_cancelled()
         outcome = runner.run(claim, progress)
-    except Interrupted:
-        _put_back(sessions, claim, "its worker ends")
+    except Interrupted as pause:
+        _put_back(sessions, claim, pause.detail)
         return
     except Cancelled:
         status = JobStatus.CANCELLED

@@ -34,7 +34,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from services.ecg.record import IntArray
-from services.errors import Cancelled, StateConflict, UnusableInput
+from services.errors import Cancelled, Interrupted, StateConflict, UnusableInput
 from services.training import checkpoints
 from services.training.average import Average
 from services.training.distributed import World
@@ -127,7 +127,8 @@ def trained(
     Tells the events `epoch` (epoch, epochs, loss, metrics, learning_rate, eta_s), `checkpoint`
     (kind, epoch, update, metrics) and `log` (message). Raises Cancelled after a last checkpoint,
     UnusableInput naming the update whose loss was no number, or when memory does not suffice for
-    a single item.
+    a single item; Interrupted where several processes train and the memory of this one does not
+    suffice: all of them, called again, go on with smaller micro-batches.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     run = _Run(training, plan, workspace, torch.device(device), progress)
@@ -181,8 +182,13 @@ class _Run:
     def restore(self) -> None:
         """Takes up the last checkpoint, if there is one."""
         path = self.workspace / checkpoints.LAST
-        if not self.world.agreed(path.is_file()):
-            return
+        if self.world.agreed(path.is_file()):
+            self._restore(path)
+        while self.world.agreed(self._short_of_memory.exists()):
+            self._halve_parts()
+            self._checkpoint()  # which counts as getting on
+
+    def _restore(self, path: Path) -> None:
         facts = checkpoints.load_checkpoint(
             path, network=self.network, average=self._averaged, optimizer=self.optimizer
         )
@@ -265,10 +271,10 @@ class _Run:
         try:
             loss, norm = self._gradients(batch)
         except torch.OutOfMemoryError:
-            if not self.world.leads:  # dies, which ends the others, who wait for its gradients
-                raise
             loss = None
         if loss is None:  # outside of the handler, whose traceback holds the tensors
+            if self.world.size > 1:
+                self._give_way()
             self._halve_parts()
             return False
         self._require_number(loss, norm)
@@ -323,17 +329,27 @@ class _Run:
             f"(epoch {self.state.epoch + 1}); a lower learning rate, or gradient_norm, may help"
         )
 
+    @property
+    def _short_of_memory(self) -> Path:
+        """A file that says: as many micro-batches as now are too few."""
+        return self.workspace / f"short-of-memory-{self.state.parts}"
+
+    def _give_way(self) -> NoReturn:
+        """Ends this process, for the others wait in the middle of a step for its gradients.
+
+        It leaves a note by which all of them, when they come back, take smaller micro-batches.
+        """
+        self._short_of_memory.touch()
+        raise Interrupted("a device's memory did not suffice; the run goes on in smaller steps")
+
     def _halve_parts(self) -> None:
-        if self.world.size > 1:
-            raise UnusableInput(
-                "a device's memory does not suffice; a larger accumulation may help"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        if self.state.parts >= self.plan.batch:
+        most = -(-self.plan.batch // self.world.size)
+        if self.state.parts >= most:
             raise UnusableInput("the device's memory does not suffice for a single item")
-        self.state.parts = min(2 * self.state.parts, self.plan.batch)
+        self.state.parts = min(2 * self.state.parts, most)
         size = -(-self.plan.batch // self.state.parts)
         self._log(
             f"out of memory: a batch of {self.plan.batch} is now computed {size} items at a time; "

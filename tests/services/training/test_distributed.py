@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
-from services.errors import Cancelled
+from services.errors import Cancelled, Interrupted
 from services.training.distributed import World
 from services.training.progress import NoProgress
 from tests.services.training.small_run import PLAN, Points, run
@@ -91,6 +93,64 @@ def test_two_processes_stop_together_and_go_on_to_the_same_weights(tmp_path: Pat
     for name, tensor in one[0].items():
         assert torch.equal(tensor, one[1][name])
         assert torch.equal(tensor, other[0][name])
+
+
+def hungry(output: Tensor, target: Tensor) -> Tensor:
+    """Fits the first process in any size, the second one item at a time."""
+    if dist.get_rank() == 1 and len(target) > 1:
+        raise torch.OutOfMemoryError("simulated")
+    return nn.functional.cross_entropy(output, target, reduction="none")
+
+
+def one_short_of_memory(rank: int, folder: str, attempt: int) -> None:
+    meeting = f"file://{folder}/meeting-{attempt}"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    plan, data, told = replace(EVEN, accumulation=1), Points(37, jitter=0.0), Told()
+    try:
+        _, module = run(
+            Path(folder), plan, module=plain_network(), data=data, loss=hungry, progress=told
+        )
+    except Interrupted:
+        sys.exit(3)
+    except RuntimeError:
+        sys.exit(4)  # the other has closed its connection
+    finally:
+        Path(folder, f"told-{rank}").write_text("\n".join(told.messages))
+    torch.save(module.state_dict(), f"{folder}/weights-{rank}.pt")
+    dist.destroy_process_group()
+
+
+class Told(NoProgress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        self.messages += [data["message"]] if kind == "log" else []
+
+
+def test_too_little_memory_in_one_process_halves_the_micro_batches_of_both(tmp_path: Path) -> None:
+    alone = train(tmp_path / "alone", noisy=False).state_dict()
+    folder = tmp_path / "two"
+    folder.mkdir()
+    codes = []
+    for attempt in range(10):
+        processes = [
+            PROCESSES.Process(target=one_short_of_memory, args=(rank, str(folder), attempt))
+            for rank in range(2)
+        ]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(300)
+        codes.append(tuple(process.exitcode for process in processes))
+        if codes[-1] == (0, 0):
+            break
+    # 16 items in 1, 2, 4 and 8 micro-batches: 8, 4, 2 and at last 1 for each process
+    assert codes == [(4, 3)] * 3 + [(0, 0)]
+    assert "computed 2 items at a time" in (folder / "told-0").read_text()
+    for together in weights_of_two(folder):
+        for name, tensor in alone.items():
+            assert torch.allclose(tensor, together[name], atol=1e-6), name
 
 
 def test_a_micro_batch_is_shared_out_and_nobody_is_left_without() -> None:
