@@ -69,9 +69,11 @@ def beat_labels(record: RecordSentences) -> NDArray[np.int64]:
 
 
 def beat_scores(
-    probabilities: Sequence[NDArray[np.float32]], labels: Sequence[NDArray[np.int64]]
+    probabilities: Sequence[NDArray[np.float32]],
+    labels: Sequence[NDArray[np.int64]],
+    names: Sequence[str],
 ) -> dict[str, float]:
-    """Accuracy, and the mean F1 over the classes that occur: what a run is chosen by.
+    """Accuracy, F1 of each class that occurs, and their mean: what a run is chosen by.
 
     Of the beats that were found and are annotated; services.evaluation counts missed ones too.
     """
@@ -81,8 +83,10 @@ def beat_scores(
     answer, label = answer[known], label[known]
     if not len(label):
         return {"accuracy": float("nan"), "macro_f1": float("nan")}
-    f1 = []
-    for which in np.unique(label):
+    f1 = {}
+    for which in np.unique(label).tolist():
         right = np.count_nonzero((answer == which) & (label == which))
-        f1.append(2 * right / (np.count_nonzero(answer == which) + np.sum(label == which)))
-    return {"accuracy": float(np.mean(answer == label)), "macro_f1": float(np.mean(f1))}
+        said = np.count_nonzero(answer == which) + np.count_nonzero(label == which)
+        f1[f"f1_{names[which]}"] = 2 * right / said
+    accuracy, mean = float(np.mean(answer == label)), float(np.mean(list(f1.values())))
+    return {"accuracy": accuracy, "macro_f1": mean, **f1}

@@ -8,6 +8,7 @@ thread (`services.training.seeds.one_thread`), and the heads of a large attentio
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from torch import Tensor
 
 from services.ecg.record import IntArray
 from services.models.ecgbert.spec import HEADS
+
+log = logging.getLogger(__name__)
 
 _SEEDS = 2**31
 THREADS = min(HEADS, os.cpu_count() or 1)
@@ -84,7 +87,8 @@ def kernel() -> Any:
     """The compiled kernel's module; None where Numba is not installed or may keep nothing."""
     try:
         return importlib.import_module("services.models.ecgbert.guide.attention_kernel")
-    except (ImportError, RuntimeError):  # RuntimeError: no folder for its cache can be written
+    except (ImportError, RuntimeError) as error:  # RuntimeError: no folder for its cache
+        log.warning("attention without its compiled kernel, many times slower on a CPU: %s", error)
         return None
 
 

@@ -21,6 +21,7 @@ from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.guide.mapped_arrays import mapped_arrays, write_arrays
 from services.models.ecgbert.guide.reading import (
     cleaned,
+    missing_around,
     peaks_and_waves,
     spread_points,
     wave_ids,
@@ -104,7 +105,8 @@ def labelled_record(labelled: LabelledRecord, labels: tuple[str, ...]) -> CleanR
     record = labelled.record
     if record.annotations is None:
         raise UnusableInput(f"record {record.name}: there are no annotations to learn from")
-    clean = clean_record(record, readable_leads(record))
+    leads = readable_leads(record)
+    clean = clean_record(record, leads)
     at = indices_at_rate(
         clean.peaks,
         from_hz=SAMPLING_RATE_HZ,
@@ -114,6 +116,8 @@ def labelled_record(labelled: LabelledRecord, labels: tuple[str, ...]) -> CleanR
     label = _beat_labels(record.annotations, at, record.sampling_rate_hz)
     if labels == BINARY_CLASSES:
         label = np.minimum(label, 1)
+    gaps = missing_around(leads.signal(record), at, sampling_rate_hz=record.sampling_rate_hz)
+    label = np.where(gaps, NO_LABEL, label)
     return CleanRecord(
         record=record.name or labelled.record_id,
         patient=labelled.patient,

@@ -117,7 +117,7 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         data=data,
         loss=token_loss(chosen.loss, chosen.class_weights, counts),
         optimizer=lambda _: torch.optim.Adam(_learning(network, chosen), lr=chosen.learning_rate),
-        validate=_validation(network, validation),
+        validate=_validation(network, validation, chosen.labels),
         schedule=warmup_cosine(_RISING_SHARE) if chosen.schedule == "cosine" else constant,
         order=lambda rng: epoch_order(rng, len(sentences), chosen),
     )
@@ -154,7 +154,7 @@ def _learning(network: GuideClassifier, chosen: GuideRecipe) -> list[nn.Paramete
 
 
 def _validation(
-    network: GuideClassifier, records: Sequence[RecordSentences]
+    network: GuideClassifier, records: Sequence[RecordSentences], names: Sequence[str]
 ) -> Callable[[nn.Module], dict[str, float]]:
     labels = [beat_labels(record) for record in records]
 
@@ -163,7 +163,7 @@ def _validation(
             return {}
         quiet = NoProgress()
         found = [beat_probabilities(network, record, progress=quiet) for record in records]
-        return beat_scores(found, labels)
+        return beat_scores(found, labels, names)
 
     return scores
 

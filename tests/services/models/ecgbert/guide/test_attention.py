@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -141,6 +142,19 @@ def test_without_numba_torch_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert attended(qkv, bounds, dropout=0.5).shape == expected.shape
     assert dropped(qkv, 0.5).shape == qkv.shape
+
+
+def test_the_slow_way_is_told_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def absent(name: str) -> None:
+        raise ImportError("No module named 'numba'")
+
+    monkeypatch.setattr(attention.importlib, "import_module", absent)
+    looked = cache(attention.kernel.__wrapped__)
+    assert (looked(), looked()) == (None, None)
+    assert [line.levelname for line in caplog.records] == ["WARNING"]
+    assert "No module named 'numba'" in caplog.text
 
 
 @needs_kernel

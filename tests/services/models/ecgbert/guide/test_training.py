@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from services.ecg.labels import AAMI_CLASSES
 from services.errors import Cancelled, UnusableInput
 from services.models.ecgbert.guide import attention, chunks
 from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
@@ -59,7 +60,13 @@ def test_it_learns_what_the_beats_show(tmp_path: Path) -> None:
     found = beat_probabilities(network, record, progress=QUIET)
     assert found.shape == (60, 5)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
-    assert beat_scores([found], [beat_labels(record)])["accuracy"] > 0.9
+    assert beat_scores([found], [beat_labels(record)], AAMI_CLASSES)["accuracy"] > 0.9
+
+
+def test_scores_are_told_class_by_class_for_those_that_occur() -> None:
+    answers = np.eye(5, dtype=np.float32)[[0, 0, 2, 2, 0]]
+    found = beat_scores([answers], [np.array([0, 2, 2, 0, NO_LABEL])], AAMI_CLASSES)
+    assert found == {"accuracy": 0.5, "macro_f1": 0.5, "f1_N": 0.5, "f1_V": 0.5}
 
 
 def test_one_token_a_sample_trains_by_the_same_code(tmp_path: Path) -> None:
@@ -172,7 +179,7 @@ def test_a_gpu_trains_what_the_processor_answers_with(tmp_path: Path, precision:
     there = beat_probabilities(network, record, progress=QUIET)
     here = beat_probabilities(network.cpu(), record, progress=QUIET)
     np.testing.assert_allclose(there, here, atol=2e-3)
-    assert beat_scores([here], [beat_labels(record)])["accuracy"] > 0.9
+    assert beat_scores([here], [beat_labels(record)], AAMI_CLASSES)["accuracy"] > 0.9
 
 
 def test_a_hyperparameter_out_of_range_is_named() -> None:
