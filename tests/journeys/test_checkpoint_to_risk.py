@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +21,8 @@ from services.models.results import RiskResult
 from services.training.progress import NoProgress
 from tests.conftest import SHARED, Live, forget_model
 from tests.factories import assert_problem, kept_files, parts, upload
-from tests.faults import eventually
+from tests.formula import brought_in, formula_checkpoint
 
-KIT = SHARED / "reference" / "deepecg"
 RECORD = SHARED / "data" / "formats" / "wfdb-mat"
 NAME = "deepecg-afib-5y"
 
@@ -33,12 +30,7 @@ NAME = "deepecg-afib-5y"
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A full-size stand-in for wcr_afib_5y.pt, made by a formula."""
-    if not (KIT / "formula_weights.py").is_file():
-        pytest.skip("the parity kit (../shared/reference/deepecg) is not here")
-    file = tmp_path_factory.mktemp("formula") / "wcr_afib_5y.pt"
-    manifest = KIT / "wcr_afib_5y.keys.json"
-    command = [sys.executable, str(KIT / "formula_weights.py"), str(manifest), "--out", str(file)]
-    subprocess.run(command, check=True, capture_output=True)
+    file = formula_checkpoint("wcr_afib_5y", tmp_path_factory.mktemp("formula"))
     yield file
     file.unlink()
 
@@ -46,17 +38,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def imported(checkpoint: Path, live: Live) -> Iterator[dict[str, Any]]:
     """The version that the checkpoint becomes."""
-    with (
-        httpx.Client(base_url=live.url, timeout=120, trust_env=False) as client,
-        checkpoint.open("rb") as opened,
-    ):
-        answer = client.post("/v1/models/import", files={"file": (checkpoint.name, opened)})
-        if answer.status_code == 202:  # a slow machine
-            where = answer.headers["location"]
-            eventually(lambda: client.get(where).json()["model"], within_s=300)
-            answer = client.get(f"/v1/models/{NAME}/versions/1")
-        assert answer.status_code in (200, 201), answer.text
-        yield answer.json()
+    with httpx.Client(base_url=live.url, timeout=120, trust_env=False) as client:
+        yield brought_in(client, checkpoint)
     with live.sessions.begin() as session:
         forget_model(session, NAME)
 
