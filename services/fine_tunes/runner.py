@@ -170,7 +170,9 @@ class FineTuneRunner:
         self, work: _Work, family: FineTunable, workspace: Path, out: Path, progress: Progress
     ) -> dict[str, Any]:
         row = work.row
-        chosen = {k: v for k, v in row.hyperparameters.items() if k not in SPLIT_HYPERPARAMETERS}
+        # a run that an earlier release began lacks what has been added since
+        defaults = {name: each.default for name, each in family.spec.hyperparameters.items()}
+        given = {k: v for k, v in row.hyperparameters.items() if k not in SPLIT_HYPERPARAMETERS}
         with version_folder(self._store, work.base.location, work.base.sha256) as base:
             return family.fine_tune(
                 _part(work, "train"),
@@ -178,7 +180,7 @@ class FineTuneRunner:
                 plan=FineTunePlan(
                     base=base,
                     head="reset" if row.head == "reset" else "keep",
-                    hyperparameters=chosen,
+                    hyperparameters=defaults | given,
                     seed=row.hyperparameters["seed"],
                     checkpoint_every_s=self._places.checkpoint_every_s,
                 ),

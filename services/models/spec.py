@@ -72,6 +72,23 @@ SPLIT_HYPERPARAMETERS = {
 }
 
 
+# of families whose parts may stand still for a while
+FREEZE_LENGTH = {
+    "freeze_epochs": Hyperparameter(
+        0,
+        "epochs that what is frozen stands still; 0 is for the whole run, unless freeze_updates",
+        minimum=0,
+        maximum=1000,
+    ),
+    "freeze_updates": Hyperparameter(
+        0,
+        "updates that it stands still; where freeze_epochs is given too, until both are over",
+        minimum=0,
+        maximum=1_000_000,
+    ),
+}
+
+
 def chosen_hyperparameters(
     known: Mapping[str, Hyperparameter], given: Mapping[str, Any]
 ) -> dict[str, Any]:

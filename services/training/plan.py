@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -29,6 +29,11 @@ class Freeze:
         """Whether they stand still now; epoch and update count from 0."""
         throughout = self.epochs is None and not self.updates
         return throughout or epoch < (self.epochs or 0) or update < self.updates
+
+
+def frozen_for(patterns: Iterable[str], *, epochs: int, updates: int) -> tuple[Freeze, ...]:
+    """Those parameters stand still until both are over; for the whole run where both are 0."""
+    return tuple(Freeze(each, epochs=epochs or None, updates=updates) for each in patterns)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ import pytest
 from ectopy.ec57 import evaluate
 from services.ecg.labels import mitdb_patient
 from tests.conftest import SHARED, Live, forget_model
+from tests.factories import parts
 from tests.faults import eventually
+from tests.journeys.test_fine_tune_to_promotion import files_of
 from tests.processes import trainer
 
 MITDB = SHARED / "data" / "mitdb"
@@ -65,6 +67,16 @@ def downloaded(client: httpx.Client, fine_tune: dict[str, Any], folder: Path) ->
     return card.parent
 
 
+def assert_promoted(client: httpx.Client, fine_tune: dict[str, Any]) -> None:
+    """By force, where the base looks better: it was trained on these very patients."""
+    name, number = (fine_tune["result_model"][key] for key in ("name", "version"))
+    url = f"/v1/models/{name}/versions/{number}/promote"
+    answer = client.post(url, params={"force": True})
+    assert answer.status_code == 200, answer.text
+    found = client.post("/v1/predict/beats", files=parts(files_of(50))).json()
+    assert found["model"] == fine_tune["result_model"]
+
+
 def test_the_report_agrees_with_ec57_on_the_same_records(
     live: Live, live_client: httpx.Client, tmp_path: Path
 ) -> None:
@@ -82,6 +94,7 @@ def test_the_report_agrees_with_ec57_on_the_same_records(
         table = evaluate(MITDB, folder, tested).tables[0]
         assert table.classification is not None
         assert new["confusion"]["counts"] == [list(row) for row in table.classification.confusion]
+        assert_promoted(live_client, fine_tune)
         base = next(model for model in report["models"] if "base" in model["role"])
         assert base["trained_on"], "the shipped model was trained on DS1"
         assert any("was trained on" in caution for caution in report["cautions"])

@@ -24,7 +24,12 @@ from services.models.deepecg.card import CARD, Start, new_card, read_start
 from services.models.deepecg.checkpoint import HEAD
 from services.models.deepecg.dense import pack_all
 from services.models.deepecg.fused_network import FusedRiskNetwork
-from services.models.deepecg.hyperparameters import ADAM_BETAS, ADAM_EPSILON, FREEZABLE
+from services.models.deepecg.hyperparameters import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    extractor_learns,
+    frozen_patterns,
+)
 from services.models.deepecg.importing import WEIGHTS, write_model_folder
 from services.models.deepecg.learning import (
     RiskLoss,
@@ -39,7 +44,7 @@ from services.models.interface import FineTunePlan, LabelledRecords
 from services.training.engine import Outcome, Training, trained
 from services.training.freezing import parameter_groups
 from services.training.mapped_arrays import mapped_arrays
-from services.training.plan import EnginePlan, Freeze
+from services.training.plan import EnginePlan, frozen_for
 from services.training.progress import Progress
 from services.training.seeds import seed_everything
 
@@ -128,7 +133,7 @@ def started(plan: FineTunePlan) -> tuple[Start, RiskNetwork]:
         replace(
             start.network,
             activation_dropout=chosen["activation_dropout"],
-            train_extractor=chosen["freeze"] == "none" or chosen["freeze_epochs"] > 0,
+            train_extractor=extractor_learns(chosen),
         )
     )
     absent = () if start.has_head else (HEAD,)
@@ -140,7 +145,8 @@ def started(plan: FineTunePlan) -> tuple[Start, RiskNetwork]:
 
 def learns_head_alone(chosen: Mapping[str, Any]) -> bool:
     """Whether everything before the head stands still throughout."""
-    return bool(chosen["freeze"] == "backbone" and chosen["freeze_epochs"] == 0)
+    lasting = chosen["freeze_epochs"] == chosen["freeze_updates"] == 0
+    return bool(chosen["freeze"] == "backbone" and lasting)
 
 
 def engine_plan(chosen: Mapping[str, Any], *, seed: int, device: str) -> EnginePlan:
@@ -149,7 +155,6 @@ def engine_plan(chosen: Mapping[str, Any], *, seed: int, device: str) -> EngineP
     if precision == "auto":
         precision = "fp16" if device.startswith("cuda") else "off"
     alone = learns_head_alone(chosen)
-    frozen = () if alone else FREEZABLE[chosen["freeze"]]
     return EnginePlan(
         epochs=chosen["epochs"],
         batch=chosen["batch"],
@@ -158,7 +163,11 @@ def engine_plan(chosen: Mapping[str, Any], *, seed: int, device: str) -> EngineP
         patience=chosen["patience"],
         monitor=MONITORED,
         precision=precision,
-        freeze=tuple(Freeze(pattern, epochs=chosen["freeze_epochs"] or None) for pattern in frozen),
+        freeze=frozen_for(
+            () if alone else frozen_patterns(chosen),
+            epochs=chosen["freeze_epochs"],
+            updates=chosen["freeze_updates"],
+        ),
         loaders=0 if alone else chosen["loaders"],
         seed=seed,
     )

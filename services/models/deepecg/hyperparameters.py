@@ -7,7 +7,10 @@ a better validation loss.
 
 from __future__ import annotations
 
-from services.models.spec import Hyperparameter
+from collections.abc import Mapping
+from typing import Any
+
+from services.models.spec import FREEZE_LENGTH, Hyperparameter
 
 ADAM_BETAS = (0.9, 0.98)
 ADAM_EPSILON = 1e-8
@@ -17,6 +20,24 @@ FREEZABLE = {
     "extractor": ("encoder.feature_extractor.*",),
     "backbone": ("encoder.*",),
 }
+
+# what a signal goes through before the transformer's layers
+_BEFORE_LAYERS = ("feature_extractor", "layer_norm", "post_extract_proj", "conv_pos")
+LAYERS = 12  # of the published network
+
+
+def frozen_patterns(chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """Shell patterns over the names of the parameters that stand still, for as long as they do."""
+    before = (*(f"encoder.{name}.*" for name in _BEFORE_LAYERS), "encoder.encoder.layer_norm.*")
+    layers = tuple(f"encoder.encoder.layers.{n}.*" for n in range(chosen["freeze_layers"]))
+    return FREEZABLE[chosen["freeze"]] + (before + layers if layers else ())
+
+
+def extractor_learns(chosen: Mapping[str, Any]) -> bool:
+    """Whether the convolutions learn at any time."""
+    for_a_while = chosen["freeze_epochs"] > 0 or chosen["freeze_updates"] > 0
+    return for_a_while or not frozen_patterns(chosen)
+
 
 HYPERPARAMETERS = {
     "epochs": Hyperparameter(100, "passes over the recordings", minimum=1, maximum=1000),
@@ -51,9 +72,13 @@ HYPERPARAMETERS = {
         "whole run, the head learns from features that are computed once",
         choices=(*FREEZABLE,),
     ),
-    "freeze_epochs": Hyperparameter(
-        0, "epochs that it stands still; 0 is for the whole run", minimum=0, maximum=1000
+    "freeze_layers": Hyperparameter(
+        0,
+        "how many of the transformer's layers stand still as well, with all before them",
+        minimum=0,
+        maximum=LAYERS,
     ),
+    **FREEZE_LENGTH,
     "windows": Hyperparameter(
         1, "10 s windows of a recording that are learned, from its start", minimum=1, maximum=360
     ),

@@ -25,7 +25,7 @@ from services.errors import UnusableInput
 from services.models.ecgbert.augmentation import Augmentation, augmented
 from services.models.ecgbert.calibration import Calibration, fitted_calibration
 from services.models.ecgbert.clusters import Clusters
-from services.models.ecgbert.hyperparameters import FREEZABLE
+from services.models.ecgbert.hyperparameters import frozen_patterns
 from services.models.ecgbert.model_folder import CARD, read_model_folder, write_model_folder
 from services.models.ecgbert.network import BeatNetwork, NetworkConfig
 from services.models.ecgbert.preparation import BeatInputs
@@ -35,7 +35,7 @@ from services.models.interface import FineTunePlan, LabelledRecords
 from services.training.engine import Outcome, Training, trained
 from services.training.freezing import parameter_groups
 from services.training.mapped_arrays import mapped_arrays
-from services.training.plan import EnginePlan, Freeze, warmup_cosine
+from services.training.plan import EnginePlan, frozen_for, warmup_cosine
 from services.training.progress import Progress
 from services.training.seeds import one_thread, seed_everything
 
@@ -136,7 +136,6 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
 def engine_plan(plan: FineTunePlan) -> EnginePlan:
     """The engine's numbers out of the hyperparameters."""
     chosen = plan.hyperparameters
-    epochs = chosen["freeze_epochs"] or None
     return EnginePlan(
         epochs=chosen["epochs"],
         batch=chosen["batch"],
@@ -147,7 +146,11 @@ def engine_plan(plan: FineTunePlan) -> EnginePlan:
         higher_is_better=True,
         precision=chosen["precision"],
         average_decay=chosen["average_decay"] or None,
-        freeze=tuple(Freeze(pattern, epochs=epochs) for pattern in FREEZABLE[chosen["freeze"]]),
+        freeze=frozen_for(
+            frozen_patterns(chosen),
+            epochs=chosen["freeze_epochs"],
+            updates=chosen["freeze_updates"],
+        ),
         loaders=chosen["loaders"],
         checkpoint_every_s=plan.checkpoint_every_s,
         seed=plan.seed,

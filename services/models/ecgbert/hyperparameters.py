@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from services.models.spec import Hyperparameter
+from collections.abc import Mapping
+from typing import Any
+
+from services.models.spec import FREEZE_LENGTH, Hyperparameter
 
 FREEZABLE = {
     "none": (),
     "embedding": ("*embedding*",),
     "encoder": ("*embedding*", "layers.*", "norm.*"),
 }
+
+
+def frozen_patterns(chosen: Mapping[str, Any]) -> tuple[str, ...]:
+    """Shell patterns over the names of the parameters that stand still, for as long as they do."""
+    layers = tuple(f"layers.{n}.*" for n in range(chosen["freeze_layers"]))
+    return FREEZABLE[chosen["freeze"]] + ((*FREEZABLE["embedding"], *layers) if layers else ())
+
 
 HYPERPARAMETERS = {
     "classes": Hyperparameter(
@@ -36,9 +46,13 @@ HYPERPARAMETERS = {
         "what stands still: nothing, the embeddings, or all but the head",
         choices=(*FREEZABLE,),
     ),
-    "freeze_epochs": Hyperparameter(
-        0, "epochs that it stands still; 0 is for the whole run", minimum=0, maximum=1000
+    "freeze_layers": Hyperparameter(
+        0,
+        "how many layers stand still as well, with the embeddings before them",
+        minimum=0,
+        maximum=4,  # as many as the guide has
     ),
+    **FREEZE_LENGTH,
     "balance": Hyperparameter(
         0.5,
         "how beats are drawn: 0 draws all alike, 1 draws classes and records alike",

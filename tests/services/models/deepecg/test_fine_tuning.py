@@ -151,6 +151,27 @@ def test_what_is_frozen_stands_still(
     assert moved(classifier, tmp_path / "model") == learning
 
 
+def test_the_first_layers_stand_still_with_all_before_them(
+    classifier: Path, tmp_path: Path
+) -> None:
+    fine_tune(plan(classifier, epochs=1, freeze="none", freeze_layers=1), tmp_path)
+    assert moved(classifier, tmp_path / "model") == {"proj", "encoder"}
+    first, last = tensors(classifier), tensors(tmp_path / "model")
+    learned = {n for n in last if "layers." in n and not torch.equal(first[n], last[n])}
+    assert {name.split("layers.")[1][0] for name in learned} == {"1"}
+
+
+def test_what_is_frozen_for_some_updates_learns_afterwards(
+    classifier: Path, tmp_path: Path
+) -> None:
+    name = "encoder.feature_extractor.conv_layers.1.0.weight"
+    for updates, learns in ((1, True), (1000, False)):
+        folder = tmp_path / str(updates)
+        fine_tune(plan(classifier, epochs=1, freeze="backbone", freeze_updates=updates), folder)
+        still = torch.equal(tensors(folder / "model")[name], tensors(classifier)[name])
+        assert still is not learns
+
+
 def test_what_is_frozen_for_an_epoch_learns_afterwards(classifier: Path, tmp_path: Path) -> None:
     chosen = plan(classifier, epochs=2, freeze="backbone", freeze_epochs=1, patience=5)
     fine_tune(chosen, tmp_path)

@@ -123,3 +123,26 @@ def test_the_weights_are_those_of_the_best_epoch(base: Path, tmp_path: Path) -> 
     card = fine_tune(plan(base, epochs=3), tmp_path)
     assert 1 <= card["best_epoch"] <= card["epochs"] == 3
     assert weights.stored_tensors(tmp_path / "model" / "weights.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "learning"),
+    [
+        ({"freeze_layers": 1}, {"norm", "head"}),  # the tiny network has one layer
+        ({"freeze": "encoder"}, {"head"}),
+        ({"freeze": "encoder", "freeze_updates": 1000}, {"head"}),
+    ],
+)
+def test_what_is_frozen_stands_still(
+    base: Path, tmp_path: Path, chosen: dict[str, Any], learning: set[str]
+) -> None:
+    fine_tune(plan(base, epochs=1, average_decay=0.0, **chosen), tmp_path)
+    first, _, _ = read_model_folder(base)
+    last, _, _ = read_model_folder(tmp_path / "model")
+    parameters = dict(first.named_parameters())
+    moved = {
+        name.split(".")[0]
+        for name, tensor in last.named_parameters()
+        if not torch.equal(tensor, parameters[name])
+    }
+    assert moved == learning
