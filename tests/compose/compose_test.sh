@@ -166,7 +166,7 @@ check_gpu_override() {
 build_after_a_change() { # in a copy: one more line in a module that everything uses
   local tree=$WORK/tree name
   mkdir "$tree"
-  for name in .dockerignore Dockerfile.gpu docker-compose.yml pyproject.toml README.md LICENSE NOTICE \
+  for name in .dockerignore Dockerfile.gpu docker-compose.yml pyproject.toml constraints.txt README.md LICENSE NOTICE \
     api ectopy migrations services worker; do cp -r "$name" "$tree"; done
   echo "# $(date +%s.%N): never built before" >>"$tree/services/ids.py"
   (cd "$tree" && ECTOPY_TAG=$CHANGED_TAG compose build)
