@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from services.db.session import SessionFactory, engine_for, session_factory
-from services.errors import StateConflict, UnusableInput
+from services.errors import Interrupted, StateConflict, UnusableInput
 from services.jobs import events, lifecycle
 from services.jobs.execution import JobProgress, execute
 from services.jobs.lifecycle import JobClaim
@@ -127,6 +127,15 @@ def test_a_database_that_goes_away_during_the_work_puts_the_job_back(
     )
     found = ended(session, claim)
     assert (found.status, found.attempts) == ("queued", 0)
+
+
+def test_work_that_goes_on_in_another_process_goes_back_and_counts_no_attempt(
+    session: Session, sessions: SessionFactory, claim: JobClaim
+) -> None:
+    work = Work(fail(Interrupted("a device's memory did not suffice")))
+    execute(sessions, claim, work, threading.Event())
+    found = ended(session, claim)
+    assert (found.status, found.attempts, found.error) == ("queued", 0, None)
 
 
 def test_a_connection_that_breaks_at_the_end_is_tried_again(
