@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +22,11 @@ POSITIONS = 2 + spec.MAX_LEADS * (spec.WAVES_PER_BEAT + 1) - 1
 # points of the window that each wave's signal embedding is pooled over: background, P, QRS, T,
 # background, as the guide's intervals lie around R (-150, -50, +50, +200 ms)
 WAVE_POINTS = ((0, 30), (30, 42), (42, 54), (54, 72), (72, 120))
+# every cluster's token -> the first of its kind; the special ones stay
+KIND_TOKEN = (
+    *np.repeat(spec.TOKEN_OFFSETS, spec.CLUSTERS_PER_WAVE).tolist(),
+    *range(spec.UNUSED_ID, spec.VOCABULARY_SIZE),
+)
 _FEW_POSITIONS = 8
 _STRIDE = 2  # of the signal embedding's output
 
@@ -30,7 +36,8 @@ class NetworkConfig:
     """What is needed to build the network again; kept in the model card.
 
     fused_leads: whether the leads share positions (their embeddings' mean) or follow one another.
-    tokens: whether wave tokens are embedded.
+    tokens: whether wave tokens are embedded. kinds_only: whether all waves of a kind share a token
+    (P, QRS, T, background), for clusters tell patients apart as well as waves.
     difference: whether the signal embedding sees each beat's difference from the ordinary one.
     rhythm, similarity: whether those features are added to the embedding.
     """
@@ -44,6 +51,7 @@ class NetworkConfig:
     dropout: float = spec.DROPOUT
     fused_leads: bool = True
     tokens: bool = True
+    kinds_only: bool = False
     difference: bool = True
     rhythm: bool = True
     similarity: bool = True
@@ -196,6 +204,8 @@ class BeatNetwork(nn.Module):
         if self.config.similarity:
             like = (similarity - self.similarity_mean) / self.similarity_std
             waves = waves + self.similarity_embedding(like)[:, :, None]
+        if self.config.kinds_only:
+            words = torch.tensor(KIND_TOKEN, device=words.device)[words]
         if self.config.tokens:
             waves = waves + self.token_embedding(words)
         if self.config.fused_leads:

@@ -23,6 +23,7 @@ REAL = ("annotated", "detected", "5 min", "1 min", "thinned")
 REAL_SHARE = 0.7
 FEWEST, COUNTED_AS = 10, 60  # beats of a class from which a patient counts, and as how many
 MOST_FALSE = 200  # that one patient counts with
+OF_VENTRICULAR = ("ventricular_bigeminy", "block", "changing_block")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _balanced(matrices: NDArray[np.int64], which: int) -> float:
 
 
 def _of_trial(name: str, figures: dict[str, float]) -> float:
-    """S of made atrial rhythms, V of ventricular ones; without ectopy, five times what N lacks."""
+    """S of atrial rhythms, V of ventricular ones and blocks; without ectopy, 5 times N's lack."""
     if name == "no_ectopy":
         return 100 - 5 * (100 - figures["n"])
-    return figures["v_balanced" if name.startswith("ventricular") else "s_balanced"]
+    return figures["v_balanced" if name in OF_VENTRICULAR else "s_balanced"]

@@ -7,22 +7,30 @@ beats are ectopic, in others none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.models.ecgbert.made.signal import (
+    BLOCKED,
     EARLY,
+    EARLY_BLOCKED,
     FIBRILLATING,
     NORMAL,
     VENTRICULAR,
     BeatBank,
     MadeRhythm,
 )
+from services.models.ecgbert.rhythm import running_mean
 
 N_BEATS = 700
 FIBRILLATION_BEATS = 600
+BLOCK_BEATS = 600
+BIGEMINY_BEATS, BIGEMINY_STRETCH = 600, 72
+BLOCKS = ("always", "stretches", "by_rate", "every_second", "single")  # when a branch is blocked
+OWN_VENTRICULAR = 0.6
+_BLOCK_CHANCES = (0.15, 0.35, 0.3, 0.1, 0.1)
 SHORTEST_S, LONGEST_S = 0.3, 4.0
 STRETCHES = (
     "plain",
@@ -106,6 +114,73 @@ def made_fibrillation(bank: BeatBank, rng: np.random.Generator, *, sinus: bool) 
         early_s = mean_s * rng.uniform(0.5, 0.9, int(wide.sum()))
         interval_s[wide] = np.maximum(0.33, early_s)
     return MadeRhythm(tuple(str(k) for k in kind), interval_s)
+
+
+def made_block(bank: BeatBank, rng: np.random.Generator) -> MadeRhythm:
+    """600 beats with a bundle branch that is blocked always, at times or from some rate on.
+
+    Early atrial beats and ventricular ones, made of ordinary ones or the patient's, now and then.
+    """
+    own = bank.has_ventricular and rng.random() < OWN_VENTRICULAR
+    base_s = float(np.clip(bank.usual_rr_s * np.exp(rng.normal(0, 0.2)), 0.5, 1.4))
+    pace = rng.uniform(0, 0.25) * np.sin(np.arange(BLOCK_BEATS) / rng.uniform(8, 40))
+    sinus_s = base_s * sinus_variation(BLOCK_BEATS, rng) * np.exp(pace)
+    slow = _blocked_beats(str(rng.choice(BLOCKS, p=_BLOCK_CHANCES)), sinus_s, rng)
+    early_chance, wide_chance = rng.choice((0.0, 0.02, 0.1)), rng.choice((0.02, 0.1))
+    early_share, wide_share = rng.uniform(0.5, 0.88), rng.uniform(0.4, 0.85)
+    beats: list[Beat] = []
+    pause = 1.0
+    for seconds, block in zip(sinus_s, slow, strict=True):
+        drawn = rng.random()
+        if pause == 1.0 and drawn < early_chance:
+            beats.append((EARLY_BLOCKED if block else EARLY, seconds * early_share))
+            pause = rng.uniform(1.0, 1.3)
+        elif pause == 1.0 and drawn > 1 - wide_chance:
+            beats.append((VENTRICULAR, seconds * wide_share))
+            pause = 2 - wide_share
+        else:
+            beats.append((BLOCKED if block else NORMAL, seconds * pause))
+            pause = 1.0
+    return replace(rhythm_of(beats), own_ventricular=own)
+
+
+def made_bigeminy(bank: BeatBank, rng: np.random.Generator) -> MadeRhythm:
+    """600 beats, long stretches in which every second or third one is early, of one kind."""
+    base_s = float(np.clip(bank.usual_rr_s * np.exp(rng.normal(0, 0.2)), 0.5, 1.5))
+    sinus_s = base_s * sinus_variation(BIGEMINY_BEATS, rng)
+    wide = bank.has_ventricular and rng.random() < 0.5
+    share, pause = rng.uniform(0.45, 0.88), rng.uniform(0.95, 1.4)
+    beats: list[Beat] = []
+    every = 0
+    for place, seconds in enumerate(sinus_s):
+        if place % BIGEMINY_STRETCH == 0:
+            every = int(rng.choice((0, 2, 3), p=(0.3, 0.5, 0.2)))
+        if every and place % every == every - 1:
+            jitter = float(np.exp(rng.normal(0, 0.03)))
+            beats.append((VENTRICULAR if wide else EARLY, seconds * share * jitter))
+        else:
+            after = place > 0 and beats[-1][0] in (VENTRICULAR, EARLY)
+            later = (2 - share if wide else pause) if after else 1.0
+            beats.append((NORMAL, seconds * later))
+    return rhythm_of(beats)
+
+
+def _blocked_beats(
+    when: str, sinus_s: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """(n_beats,): whether the branch is blocked at a beat; sinus_s: the intervals, (n_beats,)."""
+    n_beats = len(sinus_s)
+    if when == "always":
+        return np.ones(n_beats, dtype=bool)
+    if when == "every_second":
+        return np.arange(n_beats) % 2 == 0
+    if when == "single":
+        return np.asarray(rng.random(n_beats) < rng.uniform(0.02, 0.15))
+    if when == "by_rate":
+        usual = running_mean(sinus_s, beside=1)
+        return np.asarray(usual < np.quantile(usual, rng.uniform(0.2, 0.8)))
+    turns = rng.random(n_beats) < 1 / rng.uniform(5, 80)
+    return np.asarray((np.cumsum(turns) + rng.integers(2)) % 2 == 0)
 
 
 def sinus_variation(n_beats: int, rng: np.random.Generator) -> NDArray[np.float64]:

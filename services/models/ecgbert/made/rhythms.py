@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from services.ecg.labels import AAMI_CLASSES
 from services.ecg.record import EcgRecord
+from services.models.ecgbert.made.blocks import second_ventricle_late
 from services.models.ecgbert.made.derived import cut_up, fused, thinned
-from services.models.ecgbert.made.programmes import made_fibrillation, made_programme
+from services.models.ecgbert.made.programmes import (
+    made_bigeminy,
+    made_block,
+    made_fibrillation,
+    made_programme,
+)
 from services.models.ecgbert.made.shapes import ectopic, fibrillating, made_rhythms
-from services.models.ecgbert.made.signal import beat_bank, made_record
+from services.models.ecgbert.made.signal import BeatBank, MadeRhythm, beat_bank, made_record
 from services.models.ecgbert.made.trials import TRIALS
 from services.models.ecgbert.training_set import (
     LabelledShapes,
@@ -30,12 +36,16 @@ class MadePlan:
     """How many records of each kind are made of a training record.
 
     programmes: of stretches of all kinds. fibrillation: in fibrillation, every third partly.
+    blocks: with a bundle branch that is blocked at times or always. bigeminy: every second or third
+    beat early, for long.
     thinned, fused, steady: whether there are records of `derived.thinned` and `derived.fused`, and
     of `shapes` (fibrillation and ectopy laid over a record in steady sinus rhythm).
     """
 
     programmes: int = 6
     fibrillation: int = 3
+    blocks: int = 4
+    bigeminy: int = 2
     thinned: bool = True
     fused: bool = True
     steady: bool = True
@@ -45,8 +55,8 @@ def made_for_training(
     record: EcgRecord, beats: LabelledShapes, plan: MadePlan, *, seed: int
 ) -> Iterator[LabelledShapes]:
     """Records made of this one; beats are those of its annotations. A seed repeats them."""
-    rng = np.random.default_rng([seed, 1, *record.name.encode()])
-    bank = beat_bank(record) if plan.programmes or plan.fibrillation else None
+    rng = _rng(seed, 1, record)
+    bank = beat_bank(record)
     if bank is not None:
         rhythms = [made_programme(bank, rng) for _ in range(plan.programmes)]
         rhythms += [
@@ -54,6 +64,8 @@ def made_for_training(
         ]
         for rhythm in rhythms:
             yield annotated_shapes(made_record(bank, rhythm, rng))
+        yield from _as_found(bank, made_block, plan.blocks, rng=_rng(seed, 3, record))
+        yield from _as_found(bank, made_bigeminy, plan.bigeminy, rng=_rng(seed, 5, record))
     if plan.steady:
         yield from made_rhythms([beats], [fibrillating, ectopic], seed=seed)
     if plan.thinned:
@@ -66,6 +78,22 @@ def made_for_training(
         yield mixed
 
 
+def _as_found(
+    bank: BeatBank,
+    programme: Callable[[BeatBank, np.random.Generator], MadeRhythm],
+    count: int,
+    *,
+    rng: np.random.Generator,
+) -> Iterator[LabelledShapes]:
+    """Read at the R peaks that the detector finds: in a late R' wave as often as in the R wave."""
+    for _ in range(count):
+        yield detected_shapes(made_record(bank, programme(bank, rng), rng))
+
+
+def _rng(seed: int, which: int, record: EcgRecord) -> np.random.Generator:
+    return np.random.default_rng([seed, which, *record.name.encode()])
+
+
 def made_for_trial(
     record: EcgRecord, annotated: LabelledShapes, detected: LabelledShapes, *, seed: int
 ) -> Iterator[tuple[str, LabelledShapes]]:
@@ -74,7 +102,7 @@ def made_for_trial(
     `5 min` and `1 min`: pieces; `thinned`: its ectopic beats with few others; and TRIALS. The beats
     of pieces and trials are those that our detector finds.
     """
-    rng = np.random.default_rng([seed, 2, *record.name.encode()])
+    rng = _rng(seed, 2, record)
     for piece_s in PIECES_S:
         pieces = cut_up(detected, duration_s=piece_s, n_samples=record.n_samples)
         every = EVERY if piece_s == min(PIECES_S) else 1
@@ -91,5 +119,6 @@ def made_for_trial(
     for name, trial in TRIALS.items():
         if name.startswith("ventricular") and not bank.has_ventricular:
             continue
-        found = detected_shapes(made_record(bank, trial(bank, rng), rng))
+        tried = made_record(bank, trial(bank, rng), rng, block=second_ventricle_late)
+        found = detected_shapes(tried)
         yield name, replace(found, record=record.name)

@@ -4,7 +4,7 @@ Each beat, from before its P wave to the end of its T wave, is cut out of the cl
 laid where a made rhythm wants it; what overlaps adds up, as a P wave does on the T wave before it.
 All beats of a made record are laid alike, ordinary and ectopic, so that nothing of the making tells
 one from the other. Early atrial beats are ordinary ones with another P wave; ventricular ones are
-the patient's own.
+the patient's own, or made of ordinary ones where a rhythm says so.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from services.ecg import filtering
 from services.ecg.labels import AAMI_CLASSES, aami_class_indices
 from services.ecg.record import Annotations, EcgRecord, FloatArray, IntArray
+from services.models.ecgbert.made.blocks import BlockForm, blocked, ventricular
 from services.models.ecgbert.rhythm import in_step
 
 NORMAL, EARLY, VENTRICULAR, FIBRILLATING = "N", "A", "V", "f"
+BLOCKED, EARLY_BLOCKED = "R", "a"  # NORMAL and EARLY, conducted through one bundle branch alone
 FEWEST_BEATS = 30
 FEWEST_VENTRICULAR = 15
 MOST_CUT = 600  # beats of a kind, evenly chosen: memory
@@ -61,10 +63,15 @@ class BeatBank:
 
 @dataclass(frozen=True)
 class MadeRhythm:
-    """kind: one of NORMAL, EARLY, VENTRICULAR, FIBRILLATING a beat; interval_s: before each."""
+    """kind: one of NORMAL, EARLY, VENTRICULAR, FIBRILLATING, BLOCKED, EARLY_BLOCKED a beat.
+
+    interval_s: before each. own_ventricular: whether ventricular beats are the patient's, or made
+    of ordinary ones.
+    """
 
     kind: tuple[str, ...]
     interval_s: NDArray[np.float64]
+    own_ventricular: bool = True
 
 
 def beat_bank(record: EcgRecord) -> BeatBank | None:
@@ -94,18 +101,30 @@ def beat_bank(record: EcgRecord) -> BeatBank | None:
     )
 
 
-def made_record(bank: BeatBank, rhythm: MadeRhythm, rng: np.random.Generator) -> EcgRecord:
-    """A record with this rhythm and its annotations, at the bank's rate and with its leads."""
+def made_record(
+    bank: BeatBank, rhythm: MadeRhythm, rng: np.random.Generator, *, block: BlockForm = blocked
+) -> EcgRecord:
+    """A record with this rhythm and its annotations, at the bank's rate and with its leads.
+
+    block: what makes a blocked beat of an ordinary one.
+    """
     rate_hz = bank.record.sampling_rate_hz
     at_s = np.cumsum(rhythm.interval_s) + _LEAD_IN_S
     at = np.rint(at_s * rate_hz).astype(np.int64)
     n_samples = int(at[-1]) + round(_LEAD_OUT_S * rate_hz)
     kind = np.array(rhythm.kind)
     beats = bank.normal[rng.integers(len(bank.normal), size=len(kind))]
-    early, fibrillating, wide = (kind == k for k in (EARLY, FIBRILLATING, VENTRICULAR))
+    early = (kind == EARLY) | (kind == EARLY_BLOCKED)
+    fibrillating, wide = (kind == k for k in (FIBRILLATING, VENTRICULAR))
+    slow = (kind == BLOCKED) | (kind == EARLY_BLOCKED)
     beats[early] = _with_other_p_wave(beats[early], rate_hz, rng)
+    time_s = np.arange(beats.shape[-1]) / rate_hz - BEFORE_S
+    if slow.any():
+        beats[slow] = block(beats[slow], time_s, rng)
     beats[fibrillating] = _without_p_wave(beats[fibrillating], rate_hz)
-    if wide.any():
+    if wide.any() and not rhythm.own_ventricular:
+        beats[wide] = ventricular(_without_p_wave(beats[wide], rate_hz), time_s, rng)
+    elif wide.any():
         beats[wide] = bank.ventricular[rng.integers(len(bank.ventricular), size=int(wide.sum()))]
     signal = _laid(beats, at - round(BEFORE_S * rate_hz), n_samples)
     signal += _noise(signal.shape, _NOISE_SHARE * bank.noise_mv, rng)

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.models.ecgbert.made.programmes import Beat, rhythm_of, sinus_variation
 from services.models.ecgbert.made.signal import (
+    BLOCKED,
     EARLY,
     FIBRILLATING,
     NORMAL,
@@ -117,6 +119,32 @@ def no_ectopy(bank: BeatBank, rng: np.random.Generator) -> MadeRhythm:
     return rhythm_of([(NORMAL, seconds) for seconds in interval_s])
 
 
+def block(bank: BeatBank, rng: np.random.Generator) -> MadeRhythm:
+    """A bundle branch that is always blocked, and now and then a ventricular beat."""
+    return _with_ventricular(bank, np.ones(N_BEATS, dtype=bool), rng)
+
+
+def changing_block(bank: BeatBank, rng: np.random.Generator) -> MadeRhythm:
+    """A bundle branch that is blocked for some tens of beats, again and again."""
+    turn = int(rng.integers(15, 50))
+    return _with_ventricular(bank, np.arange(N_BEATS) // turn % 2 == 1, rng)
+
+
+def _with_ventricular(
+    bank: BeatBank, blocked: NDArray[np.bool_], rng: np.random.Generator
+) -> MadeRhythm:
+    share = rng.uniform(0.5, 0.75)
+    sinus_s = _base_s(bank) * sinus_variation(N_BEATS, rng)
+    beats: list[Beat] = []
+    for seconds, slow in zip(sinus_s, blocked, strict=True):
+        after = len(beats) > 0 and beats[-1][0] == VENTRICULAR
+        if bank.has_ventricular and not after and rng.random() < 0.08:
+            beats.append((VENTRICULAR, seconds * share))
+        else:
+            beats.append((BLOCKED if slow else NORMAL, seconds * (2 - share if after else 1.0)))
+    return rhythm_of(beats)
+
+
 TRIALS: Mapping[str, Trial] = MappingProxyType(
     {
         "early_beats": early_beats,
@@ -125,6 +153,8 @@ TRIALS: Mapping[str, Trial] = MappingProxyType(
         "fibrillation": fibrillation,
         "ventricular_bigeminy": ventricular_bigeminy,
         "no_ectopy": no_ectopy,
+        "block": block,
+        "changing_block": changing_block,
     }
 )
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from services.models.ecgbert import spec
 from services.models.ecgbert.network import POSITIONS, BeatNetwork, NetworkConfig, attention
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
 from services.models.ecgbert.rhythm import RHYTHM_FEATURES
@@ -55,6 +56,17 @@ def test_beats_do_not_attend_to_one_another() -> None:
     together = network(*inputs)
     alone = network(*(part[1:2] for part in inputs))
     assert torch.allclose(together[1:2], alone, atol=1e-6)
+
+
+def test_with_kinds_only_the_cluster_says_nothing_and_the_kind_of_wave_something() -> None:
+    network = tiny_network(replace(TINY, kinds_only=True))
+    words, *rest = batch()
+    first, last, other = (torch.full_like(words, token) for token in (0, 11, 12))
+    p_wave = network(first, *rest)
+    assert torch.equal(network(last, *rest), p_wave)
+    assert not torch.allclose(network(other, *rest), p_wave)
+    hidden = torch.full_like(words, spec.MASK_ID)
+    assert not torch.allclose(network(hidden, *rest), p_wave)
 
 
 @pytest.mark.parametrize(("flag", "place"), [("tokens", 0), ("rhythm", 3), ("similarity", 4)])

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from services.ecg.record import Annotations, EcgRecord
-from services.models.ecgbert.made.programmes import made_fibrillation, made_programme
+from services.models.ecgbert.made.programmes import (
+    made_bigeminy,
+    made_fibrillation,
+    made_programme,
+)
 from services.models.ecgbert.made.signal import BeatBank, MadeRhythm, beat_bank, made_record
 from services.models.ecgbert.made.trials import TRIALS
 from services.models.ecgbert.training_set import annotated_shapes, detected_shapes
@@ -90,3 +94,13 @@ def test_fibrillation_is_all_of_a_record_or_a_part_of_it() -> None:
     always, at_times = (made_fibrillation(bank(0), rng, sinus=sinus) for sinus in (False, True))
     assert set(always.kind) == {"f"}
     assert set(at_times.kind) == {"f", "N"}
+
+
+def test_in_bigeminy_early_beats_of_one_kind_come_by_count_and_never_two_in_a_row() -> None:
+    for seed in range(10):
+        kind = np.array(made_bigeminy(bank(), np.random.default_rng(seed)).kind)
+        early = np.flatnonzero(kind != "N")
+        assert len(set(kind[early])) == 1
+        apart = np.diff(early)
+        assert apart.min() >= 2
+        assert np.mean(apart <= 3) > 0.8
