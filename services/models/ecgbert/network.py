@@ -15,9 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from services.models.ecgbert import spec
+from services.models.ecgbert.alike import ALIKE_FEATURES
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
 from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 
+N_RHYTHM = len(RHYTHM_FEATURES) + len(ALIKE_FEATURES)
 POSITIONS = 2 + spec.MAX_LEADS * (spec.WAVES_PER_BEAT + 1) - 1
 # points of the window that each wave's signal embedding is pooled over: background, P, QRS, T,
 # background, as the guide's intervals lie around R (-150, -50, +50, +200 ms)
@@ -160,16 +162,15 @@ class BeatNetwork(nn.Module):
         self.signal_embedding = SignalEmbedding(
             2 if config.difference else 1, config.signal_width, width
         )
-        n_rhythm = len(RHYTHM_FEATURES)
         self.rhythm_embedding = nn.Sequential(
-            nn.Linear(n_rhythm, width), nn.ReLU(), nn.Linear(width, width)
+            nn.Linear(N_RHYTHM, width), nn.ReLU(), nn.Linear(width, width)
         )
         self.similarity_embedding = nn.Linear(SIMILARITY_FEATURES, width)
         self.layers = nn.ModuleList([EncoderLayer(config) for _ in range(config.layers)])
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, config.n_classes)
         self.dropout = nn.Dropout(config.dropout)
-        for name, size in (("rhythm", n_rhythm), ("similarity", SIMILARITY_FEATURES)):
+        for name, size in (("rhythm", N_RHYTHM), ("similarity", SIMILARITY_FEATURES)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_std", torch.ones(size))
         self.register_buffer("calibration_scale", torch.ones(config.n_classes))
@@ -180,7 +181,7 @@ class BeatNetwork(nn.Module):
     ) -> Tensor:
         """Uncalibrated logits a beat, (n, n_classes): the mean over its window's positions.
 
-        words: (n, leads, 5). windows, ordinary: (n, leads, 120). rhythm: (n, 24).
+        words: (n, leads, 5). windows, ordinary: (n, leads, 120). rhythm: (n, 25).
         similarity: (n, leads, 14). One lead or two; all beats of a call have as many.
         """
         x = self.embedded(words, windows, ordinary, rhythm, similarity)

@@ -17,6 +17,7 @@ from services.ecg.resampling import indices_at_rate, resampled
 from services.ecg.rpeaks import r_peaks
 from services.ecg.segmentation import wave_intervals
 from services.models.ecgbert import reference_beat
+from services.models.ecgbert.alike import alike_features
 from services.models.ecgbert.clusters import Clusters, wave_points
 from services.models.ecgbert.leads import ChosenLeads
 from services.models.ecgbert.rhythm import in_step, rhythm_features
@@ -50,7 +51,8 @@ class BeatInputs:
     """Everything that the network reads; signals in units of the ordinary beat's QRS height.
 
     words: (n_beats, n_leads, 5) token ids. windows: (n_beats, n_leads, 120). ordinary: (n_leads,
-    120). rhythm: (n_beats, n_rhythm). similarity: (n_beats, n_leads, n_similarity).
+    120). rhythm: (n_beats, n_rhythm), of the beat and of the beats that look like it. similarity:
+    (n_beats, n_leads, n_similarity).
     usable: (n_beats, n_leads) bool, False where the lead is missing or silent around the beat.
     """
 
@@ -155,14 +157,16 @@ def measured(
     windows = np.where(usable[..., None], shapes.windows / unit, 0.0).astype(np.float32)
     ordinary = ordinary / unit
     windows = reference_beat.aligned(windows, ordinary)
+    rhythm = rhythm_features(rhythm_source, sampling_rate_hz=sampling_rate_hz)
+    similarity = reference_beat.similarity(windows, ordinary)
     return MeasuredBeats(
         points=np.nan_to_num(shapes.points / unit[:, :, None]),
         kind=shapes.kind,
         waves=shapes.waves,
         windows=windows,
         ordinary=ordinary,
-        rhythm=rhythm_features(rhythm_source, sampling_rate_hz=sampling_rate_hz),
-        similarity=reference_beat.similarity(windows, ordinary),
+        rhythm=np.hstack([rhythm, alike_features(windows, rhythm, similarity)]),
+        similarity=similarity,
         usable=usable,
     )
 

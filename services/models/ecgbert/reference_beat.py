@@ -32,7 +32,7 @@ _STEEP_TOGETHER = 0.25
 # parts of the window that are compared with the ordinary beat, in points of 1/120 s around R:
 # two views of the P wave, the QRS, the T wave, and nearly all
 _PARTS = ((-40, -8), (-32, -12), (-9, 9), (9, 52), (-24, 24))
-_P_CORRELATION = 2  # column of the similarity features: the closer view of the P wave
+P_CORRELATION = 2  # column of the similarity features: the closer view of the P wave
 SURROUNDINGS_BEATS = (8, 25)  # on either side
 SIMILARITY_FEATURES = 2 * len(_PARTS) + 2 + len(SURROUNDINGS_BEATS)
 _FLOOR = 1e-4  # squared units of the ordinary QRS height: what counts as no difference
@@ -161,7 +161,7 @@ def similarity(beats: FloatArray, ordinary: FloatArray) -> FloatArray:
     qrs = slice(R_POINT - 9, R_POINT + 9)
     spread = (beats[..., qrs].std(axis=-1) + 0.01) / (ordinary[None, :, qrs].std(axis=-1) + 0.01)
     columns += [np.log(spread), _width(beats)]
-    columns += [_running_median(columns[_P_CORRELATION], n) for n in SURROUNDINGS_BEATS]
+    columns += [_running_median(columns[P_CORRELATION], n) for n in SURROUNDINGS_BEATS]
     return np.stack(columns, axis=-1).astype(np.float32)
 
 

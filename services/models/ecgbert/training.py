@@ -35,7 +35,7 @@ class Recipe:
     teachers: networks that are fitted first, for the one that stays to learn their mean answer.
     """
 
-    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(layers=2))
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(layers=2, kinds_only=True))
     augmentation: Augmentation = field(default_factory=Augmentation)
     plan: FitPlan = field(default_factory=lambda: FitPlan(steps=220, average_decay=0.98))
     batch: int = 256

@@ -59,16 +59,14 @@ def second_ventricle_late(
     beats: FloatArray, time_s: NDArray[np.float64], rng: np.random.Generator
 ) -> FloatArray:
     """For trials: part of the QRS comes once more, later, slower and seen from another side."""
-    n_leads = beats.shape[1]
+    size = (1, beats.shape[1], 1)
     step_s = time_s[1] - time_s[0]
     inside = _gate(time_s, _ONSET_S) * (1 - _gate(time_s, _END_S + 0.02))
     qrs, rest = beats * inside, beats * (1 - inside)
     share = rng.uniform(*_SHARE)
-    late = gaussian_filter1d(
-        _later(qrs, round(rng.uniform(*_DELAY_S) / step_s)), rng.uniform(*_SPREAD_S) / step_s
-    )
-    turn = rng.uniform(*_SECOND_GAIN, size=(1, n_leads, 1))
-    second = 2 * share * turn * late
+    delayed = _later(qrs, round(rng.uniform(*_DELAY_S) / step_s))
+    late = gaussian_filter1d(delayed, rng.uniform(*_SPREAD_S) / step_s)
+    second = 2 * share * rng.uniform(*_SECOND_GAIN, size=size) * late
     lag = round(rng.uniform(*_T_LAG_S) / step_s)
     area = gaussian_filter1d(_later(second, lag), _T_BREADTH_S / step_s)
     largest = np.abs(area).max(axis=-1, keepdims=True) + 1e-6
@@ -153,7 +151,7 @@ def _slowed(beats: FloatArray, time_s: NDArray[np.float64], stretch: float) -> F
     return np.asarray(beats[..., low] * (1 - share) + beats[..., low + 1] * share)
 
 
-def _later(beats: FloatArray, by: int) -> FloatArray:
+def _later(beats: NDArray[np.floating], by: int) -> NDArray[np.floating]:
     moved = np.zeros_like(beats)
     moved[..., by:] = beats[..., :-by]
     return moved

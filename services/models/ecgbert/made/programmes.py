@@ -173,7 +173,7 @@ def _blocked_beats(
     if when == "always":
         return np.ones(n_beats, dtype=bool)
     if when == "every_second":
-        return np.arange(n_beats) % 2 == 0
+        return np.asarray(np.arange(n_beats) % 2 == 0)
     if when == "single":
         return np.asarray(rng.random(n_beats) < rng.uniform(0.02, 0.15))
     if when == "by_rate":

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from services.models.ecgbert.augmentation import Augmentation, Inputs, augmented
+from services.models.ecgbert.network import N_RHYTHM
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
-from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 from services.models.ecgbert.spec import MASK_ID
 
 NOTHING = Augmentation(**{field.name: 0 for field in fields(Augmentation)})
@@ -19,7 +19,7 @@ def batch(n: int = 64) -> Inputs:
         torch.randint(0, 70, (n, 2, 5), generator=generator),
         torch.randn((n, 2, 120), generator=generator),
         torch.randn((n, 2, 120), generator=generator),
-        torch.randn((n, len(RHYTHM_FEATURES)), generator=generator),
+        torch.randn((n, N_RHYTHM), generator=generator),
         torch.randn((n, 2, SIMILARITY_FEATURES), generator=generator),
     )
 

@@ -29,7 +29,7 @@ QUICK = Recipe(
     augmentation=Augmentation(one_lead=0.2),
     plan=FitPlan(steps=60, average_decay=0.9),
     batch=64,
-    made=MadePlan(programmes=1, fibrillation=1),
+    made=MadePlan(programmes=1, fibrillation=1, blocks=1, bigeminy=1),
 )
 
 

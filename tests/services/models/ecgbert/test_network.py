@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from services.models.ecgbert import spec
-from services.models.ecgbert.network import POSITIONS, BeatNetwork, NetworkConfig, attention
+from services.models.ecgbert.network import (
+    N_RHYTHM,
+    POSITIONS,
+    BeatNetwork,
+    NetworkConfig,
+    attention,
+)
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
-from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 from tests.services.models.ecgbert.tiny import TINY, tiny_network
 
 
@@ -19,7 +24,7 @@ def batch(n: int = 3, leads: int = 2) -> tuple[torch.Tensor, ...]:
         torch.randint(0, 70, (n, leads, 5), generator=generator),
         windows,
         windows[:1].expand(n, leads, 120),
-        torch.randn((n, len(RHYTHM_FEATURES)), generator=generator),
+        torch.randn((n, N_RHYTHM), generator=generator),
         torch.randn((n, leads, SIMILARITY_FEATURES), generator=generator),
     )
 
