@@ -20,7 +20,6 @@ from services.training.progress import Progress
 from services.training.seeds import one_thread, seed_everything
 
 _SMALLEST_SPREAD = 1e-3
-_SEEDS_APART = 1000  # so that no two networks share a teacher
 
 
 @dataclass(frozen=True)
@@ -32,19 +31,17 @@ class Recipe:
     class_weight: multiplies that chance, in the order N S V F Q.
     made: what is made of the training records and learned beside them.
     made_weight: multiplies the chance of beats that were made.
-    teachers: networks that are fitted first, for the one that stays to learn their mean answer.
     """
 
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(layers=2, kinds_only=True))
     augmentation: Augmentation = field(default_factory=Augmentation)
-    plan: FitPlan = field(default_factory=lambda: FitPlan(steps=220, average_decay=0.98))
+    plan: FitPlan = field(default_factory=lambda: FitPlan(steps=700, average_decay=0.98))
     batch: int = 256
     balance: float = 0.0
     class_weight: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 0.5)
     label_smoothing: float = 0.0
     made: MadePlan = field(default_factory=MadePlan)
     made_weight: float = 0.5
-    teachers: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,45 +94,17 @@ class BeatPool:
 def trained_network(
     sources: Sequence[Source], recipe: Recipe, *, seed: int, progress: Progress
 ) -> BeatNetwork:
-    """A network fitted to the labelled beats of these records, in evaluation mode.
-
-    With `recipe.teachers`, so many networks are fitted first, each from a seed of its own, and the
-    one that is returned learns what they answer on the average: their agreement in one network.
-    """
-    pool = BeatPool(sources)
-    with one_thread():
-        teachers = [
-            _fitted(pool, recipe, _SEEDS_APART * (seed + 1) + place, progress)
-            for place in range(recipe.teachers)
-        ]
-        return _fitted(pool, recipe, seed, progress, teachers)
-
-
-def _fitted(
-    pool: BeatPool,
-    recipe: Recipe,
-    seed: int,
-    progress: Progress,
-    teachers: Sequence[BeatNetwork] = (),
-) -> BeatNetwork:
+    """A network fitted to the labelled beats of these records, in evaluation mode."""
     generator = seed_everything(seed)
+    pool = BeatPool(sources)
     network = BeatNetwork(recipe.network)
     _measure_features(network, pool)
     loss = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
     batches = _batches(pool, recipe, seed, generator)
-    if teachers:
-        batches = _taught(batches, teachers)
-    result = fitted(network, batches, loss=loss, plan=recipe.plan, progress=progress)
+    with one_thread():
+        result = fitted(network, batches, loss=loss, plan=recipe.plan, progress=progress)
     assert isinstance(result, BeatNetwork)  # noqa: S101 - the average of one network is one
     return result
-
-
-def _taught(batches: Iterator[Batch], teachers: Sequence[BeatNetwork]) -> Iterator[Batch]:
-    """The same inputs with the teachers' answer for a target: softmax of their mean logits."""
-    for inputs, _ in batches:
-        with torch.no_grad():
-            logits = torch.stack([teacher(*inputs) for teacher in teachers]).mean(dim=0)
-        yield inputs, logits.softmax(dim=1)
 
 
 def _measure_features(network: BeatNetwork, pool: BeatPool) -> None:
