@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -40,6 +41,10 @@ from services.telemetry import configure_logging
 from services.version import code_version
 
 log = structlog.get_logger()
+
+# a thread that computes gives way to the event loop after so long: of Python's own 5 ms a few in a
+# row, one for each step of an answer, are more than a short answer may take
+GIVE_WAY_S = 0.0005
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -106,6 +111,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: ApiState = app.state.ectopy
+    sys.setswitchinterval(GIVE_WAY_S)
     try:
         await run_in_threadpool(_require_keys_for_others, state)
         state.waiter.start()

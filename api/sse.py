@@ -60,7 +60,7 @@ async def _stream(
 def _since(
     state: ApiState, job_id: str, earlier: Sequence[str], after: int
 ) -> tuple[list[JobEventRow], bool]:
-    with state.sessions() as session:
+    with state.reads() as session:
         job = session.get(JobRow, job_id)
         # the row first: an event written after this look is then found by the next one
         over = job is None or job.finished_at is not None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from api.admission import Turns
 from api.callers import KeyRing
 from api.waiting import JobWaiter
 from services.db.session import (
@@ -30,10 +31,16 @@ class ApiState:
     waiter: JobWaiter
     reads: SessionFactory = field(init=False)
     key_ring: KeyRing = field(init=False)
+    uploads: Turns = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = single_statements(self.sessions)
         self.key_ring = KeyRing(self.reads)
+        self.uploads = Turns(
+            at_once=self.settings.uploads_at_once,
+            waiting=self.settings.uploads_waiting,
+            setting="ECTOPY_UPLOADS_AT_ONCE, ECTOPY_UPLOADS_WAITING",
+        )
 
 
 def state_for(settings: Settings) -> ApiState:

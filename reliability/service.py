@@ -25,7 +25,7 @@ SIGNS = {
     "valkey": "valkey-server",
     "trainer": "worker.training_app:app",
 }
-WORKERS = "worker.app:app"
+WORKERS, BATCHES = "worker.app:app", "batch@"
 RUN = "worker.training_process"  # of one fine-tune, below the trainer
 
 
@@ -74,7 +74,7 @@ class Trial:
         )
 
     def parts(self) -> dict[str, psutil.Process]:
-        """The processes that run now, by the part's name; each worker has a number.
+        """The processes that run now, by the part's name.
 
         `run` is the process of the fine-tune that is under way, if one is.
         """
@@ -85,7 +85,7 @@ class Trial:
                 if sign in line:
                     found[name] = process
             if WORKERS in line:
-                found[f"worker {sum(name.startswith('worker') for name in found)}"] = process
+                found["batch" if BATCHES in line else "worker"] = process
         for process in _children(found.get("trainer")):
             if RUN in _command(process):
                 found["run"] = process

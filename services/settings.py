@@ -66,6 +66,15 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(
         1000, gt=0, description="unfinished requests of all callers; more are answered 503"
     )
+    uploads_at_once: int = Field(
+        4, gt=0, description="uploads that are read at once; others wait for their turn"
+    )
+    uploads_waiting: int = Field(
+        200, ge=0, description="uploads that wait for their turn; more are answered 503"
+    )
+    jobs_waiting: int = Field(
+        2000, gt=0, description="jobs that wait in a queue; what would be one more is answered 503"
+    )
     body_silence_s: float = Field(
         30.0, gt=0, description="a request whose body does not come on for so long ends with 408"
     )

@@ -10,7 +10,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
-from services.jobs.dispatch import celery_app
+from services.jobs.dispatch import PREDICT_QUEUE, celery_app
 from services.settings import Settings
 from worker.heartbeat import Heartbeat
 from worker.promotions import Promotions
@@ -39,7 +39,12 @@ app = create()
 
 
 @worker_init.connect
-def _load(**_: Any) -> None:
+def _load(sender: Any, **_: Any) -> None:
+    """A worker of batches alone loads what it is asked for: nobody waits for its first answer."""
+    queues = tuple(sender.app.amqp.queues.consume_from)
+    runtime().listen_to(queues)
+    if PREDICT_QUEUE not in queues:
+        return
     try:
         warm_up(runtime())
     except SQLAlchemyError as error:  # the database may come later: a slower first request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import structlog
@@ -49,6 +49,10 @@ class Runtime:
 
     def __post_init__(self) -> None:
         self.single_statements = single_statements(self.sessions)
+
+    def listen_to(self, queues: Sequence[str]) -> None:
+        """Which queues this worker takes jobs from, as it was started."""
+        self.identity = replace(self.identity, queues=queues)
 
     def run_job(self, job_id: str, runner: Callable[[Runtime], Runner]) -> None:
         """Claims the job and runs it to its end; does nothing when another has it."""

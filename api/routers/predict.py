@@ -6,7 +6,6 @@ from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Form, Response
-from starlette.concurrency import run_in_threadpool
 
 from api.dependencies import Idempotent, Predicts, State
 from api.prediction_requests import answer, of_upload
@@ -70,7 +69,7 @@ async def _predicted(
     idempotent: IdempotentRequest,
     wait_s: float | None,
 ) -> Response:
-    row = await run_in_threadpool(of_upload, state, request, form, idempotent)
+    row = await state.uploads.run(of_upload, state, request, form, idempotent)
     return await answer(state, row, state.settings.wait_default_s if wait_s is None else wait_s)
 
 

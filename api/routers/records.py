@@ -6,8 +6,6 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
-from starlette.concurrency import run_in_threadpool
-
 from api.answers import json_answer
 from api.dependencies import Idempotent, Reads, ReadSession, State, Stores
 from api.pagination import Paging, listing, split
@@ -40,7 +38,7 @@ MAX_POINTS = 100_000
 async def create_record(
     form: UploadedRecord, _: Stores, state: State, idempotent: Idempotent
 ) -> Response:
-    row, created = await run_in_threadpool(stored_record, state, form, idempotent)
+    row, created = await state.uploads.run(stored_record, state, form, idempotent)
     return json_answer(
         RecordOut.of(row).model_dump(),
         status=201 if created else 200,

@@ -12,7 +12,14 @@ from ectopy.serve.banner import banner
 from ectopy.serve.errors import CannotServe
 from ectopy.serve.folder import DataFolder
 from ectopy.serve.postgres import Postgres
-from ectopy.serve.programs import Api, Trainer, Worker, environment_of_programs, threads
+from ectopy.serve.programs import (
+    Api,
+    Trainer,
+    Worker,
+    batch_worker,
+    environment_of_programs,
+    threads,
+)
 from ectopy.serve.session import Session
 from services.access import keys
 from services.access.clients import is_loopback
@@ -46,6 +53,7 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
     require_keys_for_others(settings, postgres)
     session.say("starting the API and the workers")
     session.start(Worker(folder, threads(settings), environment, reload))
+    session.start(batch_worker(folder, environment, reload))
     session.start(Trainer(folder, environment, reload))
     api = Api(folder, host, port, environment, reload)
     session.start(api)

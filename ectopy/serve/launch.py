@@ -1,8 +1,9 @@
 """What a child process does first: tie its life to its parent's, stop being root, be the program.
 
 Run as a script by `processes.start`, with the standard library alone:
-`python -I -S launch.py PARENT_PID DEATH_SIGNAL OWN_FOLDER PROGRAM ARGUMENT...`. OWN_FOLDER is empty
-for a program that anybody may run, else it is what a program that refuses root keeps its files in.
+`python -I -S launch.py PARENT_PID DEATH_SIGNAL NICENESS OWN_FOLDER PROGRAM ARGUMENT...`. OWN_FOLDER is
+empty for a program that anybody may run, else it is what a program that refuses root keeps its
+files in.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ CLONE_NEWUSER = 0x10000000
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_OVERRIDE = 1
 EXIT_CANNOT_LAUNCH = 126
+AUTOGROUP = Path("/proc/self/autogroup")
 
 
 def main(arguments: list[str]) -> None:
-    parent_pid, death_signal, own_folder, *command = arguments
+    parent_pid, death_signal, niceness, own_folder, *command = arguments
     try:
+        stand_back(int(niceness))
         if own_folder and not has_ordinary_user():
             become_ordinary(Path(own_folder), program=command[0])
         die_with_parent(int(parent_pid), int(death_signal))
@@ -33,6 +36,19 @@ def main(arguments: list[str]) -> None:
     except OSError as error:
         print(f"cannot start {command[0]}: {error}", file=sys.stderr)
         os._exit(EXIT_CANNOT_LAUNCH)
+
+
+def stand_back(niceness: int) -> None:
+    """Wants the processors less than others do.
+
+    Linux may divide them by sessions first, and each program here has a session of its own: then
+    what counts between programs is the niceness of the session.
+    """
+    total = os.nice(niceness)
+    try:
+        AUTOGROUP.write_text(str(total))
+    except OSError:  # a kernel without it, or one that allows it only now and then
+        return
 
 
 def has_ordinary_user() -> bool:

@@ -23,7 +23,7 @@ class Program:
     """A command and how to deal with it.
 
     death_signal: what it gets when we are killed. own_folder: set for a program that refuses root;
-    it must own that folder.
+    it must own that folder. niceness: how far it stands back for others that want the processors.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Program:
     stop_patience_s: float = 10.0
     death_signal: signal.Signals = signal.SIGKILL
     own_folder: Path | None = None
+    niceness: int = 0
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def start(program: Program) -> Child:
     Call this from the main thread: the kernel counts the death of the starting thread as ours.
     """
     own_folder = str(program.own_folder or "")
-    prefix = [str(os.getpid()), str(int(program.death_signal)), own_folder]
+    prefix = [
+        *(str(os.getpid()), str(int(program.death_signal)), str(program.niceness)),
+        own_folder,
+    ]
     with open_log(program.log) as log:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", launch.__file__, *prefix, *program.command],

@@ -14,13 +14,16 @@ from ectopy.serve.ports import LOOPBACK
 from ectopy.serve.postgres import DATABASE, ROLE, Postgres
 from ectopy.serve.processes import Program
 from ectopy.serve.valkey import Valkey
-from services.jobs.dispatch import INFERENCE_QUEUES, TRAINING_QUEUES
+from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE, TRAIN_QUEUE
 from services.settings import Settings
 
 ANSWER_TIMEOUT_S = 5.0
 API_PATIENCE_S = 5
 WORKER_PATIENCE_S = 8.0
 MOST_THREADS = 4
+# How far each stands back for the API and the servers, and for those before it: where processors are
+# few, a read must not wait for a network, nor a reader at a bedside for a batch or a fine-tune.
+WORKER_NICENESS, BATCH_NICENESS, TRAINER_NICENESS = 5, 10, 15
 
 WATCHED = ("api", "services", "worker")
 
@@ -86,13 +89,18 @@ class Api:
 
 @dataclass(frozen=True)
 class Worker:
-    """The process that runs the models. Whether it answers, the API's readiness says."""
+    """A process that runs the models. Whether it answers, the API's readiness says.
+
+    Batches have one of their own, so that no number of them keeps a single prediction waiting.
+    """
 
     folder: DataFolder
     threads: int
     environment: dict[str, str]
     reload: bool = False
     name: str = "worker"
+    queue: str = PREDICT_QUEUE
+    niceness: int = WORKER_NICENESS
     address: str = ""
 
     def prepare(self) -> None:
@@ -102,8 +110,8 @@ class Worker:
         command = [
             *(sys.executable, "-m", "celery", "-A", "worker.app:app", "worker"),
             *("--pool", "threads", "--concurrency", str(self.threads)),
-            *("-Q", ",".join(INFERENCE_QUEUES)),
-            *("-n", "predict@%h", "--without-gossip", "--without-mingle"),
+            *("-Q", self.queue),
+            *("-n", f"{self.queue}@%h", "--without-gossip", "--without-mingle"),
         ]
         if self.reload:
             command = [*_restarted_on_change(), " ".join(command), *WATCHED]
@@ -114,6 +122,7 @@ class Worker:
             log=self.folder.log(self.name),
             stop_patience_s=WORKER_PATIENCE_S,
             death_signal=signal.SIGTERM if self.reload else signal.SIGKILL,
+            niceness=self.niceness,
         )
 
     def is_ready(self) -> bool:
@@ -136,7 +145,7 @@ class Trainer:
     def program(self) -> Program:
         command = [
             *(sys.executable, "-m", "celery", "-A", "worker.training_app:app", "worker"),
-            *("--pool", "threads", "--concurrency", "1", "-Q", ",".join(TRAINING_QUEUES)),
+            *("--pool", "threads", "--concurrency", "1", "-Q", TRAIN_QUEUE),
             *("-n", "train@%h", "--without-gossip", "--without-mingle"),
         ]
         if self.reload:
@@ -148,10 +157,18 @@ class Trainer:
             log=self.folder.log(self.name),
             stop_patience_s=WORKER_PATIENCE_S,
             death_signal=signal.SIGTERM if self.reload else signal.SIGKILL,
+            niceness=TRAINER_NICENESS,
         )
 
     def is_ready(self) -> bool:
         return True
+
+
+def batch_worker(folder: DataFolder, environment: dict[str, str], reload: bool) -> Worker:
+    """The worker for batches: one record after the other."""
+    return Worker(
+        folder, 1, environment, reload, name="batch", queue=BATCH_QUEUE, niceness=BATCH_NICENESS
+    )
 
 
 def _restarted_on_change() -> list[str]:

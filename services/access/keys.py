@@ -27,6 +27,7 @@ SECRET_BYTES = 32
 _KEY = re.compile(r"ectopy_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,49}", re.ASCII)
 _NO_SHA256 = "0" * 64
+_TELLING = (ApiKeyRow.revoked_at, ApiKeyRow.expires_at)
 REFUSED = "the API key is unknown, has expired or was revoked"
 MISSING = (
     "an API key is needed: send `Authorization: Bearer <key>`; `ectopy keys create` on the "
@@ -101,17 +102,23 @@ def caller_of(session: Session, text: str) -> Caller:
     """Whose key this is; NotAuthenticated does not say what is wrong with it."""
     match = _KEY.fullmatch(text)
     prefix = match["prefix"] if match else ""
-    row = session.scalars(select(ApiKeyRow).where(ApiKeyRow.prefix == prefix)).first()
+    columns = (*_TELLING, ApiKeyRow.project_id, ApiKeyRow.sha256, ApiKeyRow.scopes, ApiKeyRow.id)
+    # columns, not a row of the session's: this is asked before every request
+    row = session.execute(select(*columns).where(ApiKeyRow.prefix == prefix)).first()
     same = hmac.compare_digest(_sha256(text), row.sha256 if row is not None else _NO_SHA256)
-    if row is None or not same or not is_good(row):
+    if row is None or not same or not _is_good(row.revoked_at, row.expires_at):
         raise NotAuthenticated(REFUSED)
     return Caller(row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.id)
 
 
 def is_good(row: ApiKeyRow) -> bool:
     """Neither revoked nor expired."""
-    expired = row.expires_at is not None and row.expires_at <= clock.now()
-    return row.revoked_at is None and not expired
+    return _is_good(row.revoked_at, row.expires_at)
+
+
+def _is_good(revoked_at: datetime | None, expires_at: datetime | None) -> bool:
+    expired = expires_at is not None and expires_at <= clock.now()
+    return revoked_at is None and not expired
 
 
 def _scopes(names: Iterable[str]) -> list[str]:

@@ -63,6 +63,22 @@ def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow
     return job, JobEventRow(job_id=job.id, kind="status", data=data, created_at=now)
 
 
+def require_room(session: Session, queue: str, *, most: int) -> None:
+    """Unavailable when so many jobs wait in a queue that one more would only wait."""
+    waiting = (
+        select(JobRow.id)
+        .where(
+            JobRow.status == JobStatus.QUEUED,
+            JobRow.queue == queue,
+            JobRow.finished_at.is_(None),  # for the index of what is unfinished
+        )
+        .offset(most - 1)
+        .limit(1)
+    )
+    if session.execute(waiting).first() is not None:
+        raise Unavailable(f"{most} jobs wait in the queue {queue} (ECTOPY_JOBS_WAITING)")
+
+
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
     """Queued -> running for this worker, in one statement; None when another was faster."""
     now = clock.now()

@@ -135,7 +135,7 @@ def test_a_user_without_a_name_gets_one(open_to_all: Path) -> None:
     folder.mkdir()
     os.chown(folder, SOMEBODY, SOMEBODY)
     code = WHO_AND_WHOSE.format(file=folder / "made")
-    arguments = [str(os.getpid()), str(int(signal.SIGKILL)), str(folder)]
+    arguments = [str(os.getpid()), str(int(signal.SIGKILL)), "0", str(folder)]
     for_all = shutil.which("python3", path="/usr/bin:/usr/local/bin") or sys.executable
     command = [for_all, "-I", "-S", launch.__file__, *arguments, for_all, "-c", code]
     try:

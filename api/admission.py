@@ -1,0 +1,46 @@
+"""What the process takes on at once: heavy work waits for its turn, and too much of it is refused.
+
+Reading an upload keeps a thread and the interpreter busy. A few at once are as fast as many, and
+leave room for the short answers in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+
+from services.errors import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Turns:
+    """Runs blocking work in threads, `at_once` of it; refuses what would be one too many to wait.
+
+    For one event loop, in which its counts need no lock.
+    """
+
+    def __init__(self, *, at_once: int, waiting: int, setting: str) -> None:
+        self._at_once, self._most = at_once, at_once + waiting
+        self._setting = setting
+        self._limiter: CapacityLimiter | None = None
+        self._now = 0
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Its result; Unavailable when too many wait for their turn already."""
+        if self._now >= self._most:
+            raise Unavailable(f"{self._now} uploads are being taken in ({self._setting})")
+        if self._limiter is None:  # which belongs to a running loop
+            self._limiter = CapacityLimiter(self._at_once)
+        self._now += 1
+        try:
+            return await anyio.to_thread.run_sync(
+                partial(work, *args, **kwargs), limiter=self._limiter
+            )
+        finally:
+            self._now -= 1
