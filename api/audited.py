@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextvars import ContextVar
+
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +22,30 @@ log = structlog.get_logger()
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
+_entry: ContextVar[Entry | None] = ContextVar("audit_entry", default=None)
+
+
+class Entry:
+    """What the request that runs here will be in the trail; written once."""
+
+    def __init__(self, made: Callable[[int, str], Deed]) -> None:
+        self._made = made
+        self.is_written = False
+
+    def write(self, session: Session, *, status: int, resource: str) -> None:
+        audit.note(session, self._made(status, resource))
+        self.is_written = True
+
+
+def note_now(session: Session, *, status: int, resource: str) -> None:
+    """Writes the entry in a transaction that has to reach the disk anyway, before the answer.
+
+    For what is accepted long before its answer leaves, and with a status that is then known: 202.
+    """
+    entry = _entry.get()
+    if entry is not None:
+        entry.write(session, status=status, resource=resource)
+
 
 class Audited:
     """Every change that is asked for, refused ones too; reading one resource where so set."""
@@ -31,12 +59,20 @@ class Audited:
             await self._app(scope, receive, send)
             return
 
+        entry = Entry(lambda status, resource: _deed(scope, caller, status, resource))
+
         async def noted(message: Message) -> None:
-            if message["type"] == "http.response.start" and self._matters(scope):
-                await run_in_threadpool(self._note, _deed(scope, caller, message))
+            starts = message["type"] == "http.response.start"
+            if starts and self._matters(scope) and not entry.is_written:
+                resource = Headers(raw=message["headers"]).get("location") or scope["path"]
+                await run_in_threadpool(self._note, entry, message["status"], resource)
             await send(message)
 
-        await self._app(scope, receive, noted)
+        token = _entry.set(entry)
+        try:
+            await self._app(scope, receive, noted)
+        finally:
+            _entry.reset(token)
 
     def _matters(self, scope: Scope) -> bool:
         """A request that no operation took did nothing to anything."""
@@ -45,23 +81,23 @@ class Audited:
             return self._reads and "{" in route
         return route != ""
 
-    def _note(self, deed: Deed) -> None:
+    def _note(self, entry: Entry, status: int, resource: str) -> None:
         """What could not be written is in the log: the deed is done, and its answer stays."""
         try:
             with self._sessions() as session:
-                audit.note(session, deed)
+                entry.write(session, status=status, resource=resource)
                 session.commit()
         except SQLAlchemyError as error:
-            log.error("audit.not_written", reason=type(error).__name__, **deed.__dict__)
+            log.error("audit.not_written", reason=type(error).__name__, resource=resource)
 
 
-def _deed(scope: Scope, caller: Caller, message: Message) -> Deed:
+def _deed(scope: Scope, caller: Caller, status: int, resource: str) -> Deed:
     client = scope.get("client")
     return Deed(
         project_id=caller.project_id,
         key_id=caller.key_id,
         client=client[0] if client else None,
         action=f"{scope['method']} {scope['route'].path}",
-        resource=Headers(raw=message["headers"]).get("location") or scope["path"],
-        status=message["status"],
+        resource=resource,
+        status=status,
     )

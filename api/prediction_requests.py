@@ -10,6 +10,7 @@ from fastapi import Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from api import audited
 from api.answers import json_answer
 from api.record_upload import added, with_files
 from api.schemas.predictions import prediction_json
@@ -19,6 +20,8 @@ from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.datasets import service as datasets
 from services.db.durability import commit_without_waiting
 from services.errors import StateConflict, Unavailable
+from services.jobs import lifecycle
+from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE
 from services.jobs.states import ENDED
 from services.predictions import service as predictions
 from services.predictions.row import PredictionRow
@@ -34,6 +37,7 @@ def of_stored_record(
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
         commit_without_waiting(session)
+        _require_room(session, state, PREDICT_QUEUE)
         record = records.get_kept_while_used(session, request.project_id, record_id)
         return predictions.create(session, request, record, prediction_id=prediction_id)
 
@@ -53,6 +57,7 @@ def of_stored_records(
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
         commit_without_waiting(session)
+        _require_room(session, state, BATCH_QUEUE)
         if isinstance(wanted, str):
             record_ids = datasets.record_ids(session, wanted, project_id=request.project_id)
         else:
@@ -76,6 +81,7 @@ def of_upload(
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
             commit_without_waiting(session)
+            _require_room(session, state, PREDICT_QUEUE)
             record, _ = added(session, state, upload, record_id)
             return predictions.create(session, request, record, prediction_id=prediction_id)
 
@@ -94,12 +100,20 @@ async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> R
     ended = None
     if wait_s is not None and wait_s > 0:
         ended = await state.waiter.until(row.job_id, look, seconds=wait_s)
-    headers = {"Location": f"/v1/predictions/{row.id}"}
+    headers = {"Location": location_of(row)}
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s:g}"
     if ended is not None:
         return json_answer(ended, headers=headers)
     return json_answer(await run_in_threadpool(_view, state, row), status=202, headers=headers)
+
+
+def location_of(row: PredictionRow) -> str:
+    return f"/v1/predictions/{row.id}"
+
+
+def _require_room(session: Session, state: ApiState, queue: str) -> None:
+    lifecycle.require_room(session, queue, most=state.settings.jobs_waiting)
 
 
 def _made_once(
@@ -127,6 +141,7 @@ def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> 
     if record_id is not None:
         records.settle_files(state.store, record_id)
     with state.sessions() as session:
+        audited.note_now(session, status=202, resource=location_of(row))
         if not predictions.is_kept(session, row.id):
             raise Unavailable("the database ended before it had kept this: send it again")
     return row

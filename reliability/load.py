@@ -3,7 +3,7 @@
     make load CLIENTS=500 MINUTES=10
 
 Clients upload records of 30 s to 30 min, ask for beats and poll or follow the events, look at lists
-and stretches of signal; a batch over many records runs beside. Each client rests a while between
+and stretches of signal; a batch over many records runs beside, and a fine-tune. Each client rests a while between
 its requests, as people and programs do. All of it is on one machine, these clients too.
 """
 
@@ -24,18 +24,20 @@ import httpx
 import numpy as np
 import psycopg
 
+from reliability.fine_tuning import dataset_request, fine_tune_request
 from reliability.service import Trial
 from tests.labelled import beats_record
 
 DURATIONS_S = (30.0, 30.0, 30.0, 120.0, 120.0, 600.0, 1800.0)
 HONEST = {429, 503}
-CHEAP = ("list records", "get record", "list models", "get prediction")
+CHEAP = ("list records", "get record", "list models", "get prediction", "get fine-tune")
 REST_S = 2.0
 CHEAP_P99_S = 0.1
 WARM_UP = 0.3  # of the time: after it nothing may grow
 MOST_GROWTH = 1.15
 MOST_GROWTH_MB = 50.0
 SAMPLE_S = 5.0
+EPOCHS = 1000  # more than there is time for: it is cancelled in the end
 
 
 class Load:
@@ -47,6 +49,7 @@ class Load:
         self.took: defaultdict[str, list[float]] = defaultdict(list)
         self.statuses: defaultdict[str, Counter[int]] = defaultdict(Counter)
         self.memory: list[dict[str, float]] = []
+        self.fine_tune: dict[str, Any] = {}
         self._bodies = [self._body(seconds_, n) for n, seconds_ in enumerate(DURATIONS_S)]
         self._records: list[str] = []
         self._number = 0
@@ -62,7 +65,8 @@ class Load:
         ) as client:
             await self._upload(client, random.Random(0))
             work = [self._client(client, number) for number in range(self._clients)]
-            await asyncio.gather(self._watch(), self._batches(client), *work)
+            beside = (self._watch(), self._batches(client), self._fine_tune(client))
+            await asyncio.gather(*beside, *work)
 
     @staticmethod
     def _body(seconds: float, seed: int) -> dict[str, bytes]:
@@ -155,6 +159,23 @@ class Load:
                 await self._followed(client, path, every_s=2.0, until=self._ends_at)
             await asyncio.sleep(1.0)
 
+    async def _fine_tune(self, client: httpx.AsyncClient) -> None:
+        """One that goes on all the time."""
+        made = await self._send(client, "dataset", "POST", "/v1/datasets", **dataset_request())
+        if made is None or not made.is_success:
+            return
+        body = fine_tune_request(made.json()["id"], epochs=EPOCHS)
+        begun = await self._send(client, "fine-tune", "POST", "/v1/fine-tunes", json=body)
+        if begun is None or not begun.is_success:
+            return
+        path = f"/v1/fine-tunes/{begun.json()['id']}"
+        while time.monotonic() < self._ends_at:
+            await asyncio.sleep(SAMPLE_S)
+            found = await self._send(client, "get fine-tune", "GET", path)
+            if found is not None and found.is_success:
+                self.fine_tune = found.json()
+        await self._send(client, "cancel fine-tune", "POST", f"{path}/cancel")
+
     async def _watch(self) -> None:
         while time.monotonic() < self._ends_at:
             self.memory.append(await asyncio.to_thread(self._trial.memory_mb))
@@ -176,6 +197,10 @@ def report(load: Load, trial: Trial) -> list[str]:
             print(f"{what}: {bad}")
         problems += [f"{what}: {n} times {s}" for s, n in bad.items() if s not in HONEST]
     problems += _growth(load.memory)
+    epochs, status = load.fine_tune.get("epoch", 0), load.fine_tune.get("status", "never begun")
+    print(f"the fine-tune beside: {status}, {epochs} epochs")
+    if not epochs:
+        problems.append("no fine-tune ran beside")
     with psycopg.connect(trial.database_url()) as database:
         query = (
             "select queue, count(*), percentile_cont(0.5) within group (order by w), max(w) from "

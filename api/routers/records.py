@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
+
 from api.answers import json_answer
 from api.dependencies import Idempotent, Reads, ReadSession, State, Stores
 from api.pagination import Paging, listing, split

@@ -1,8 +1,8 @@
 """What a child process does first: tie its life to its parent's, stop being root, be the program.
 
 Run as a script by `processes.start`, with the standard library alone:
-`python -I -S launch.py PARENT_PID DEATH_SIGNAL NICENESS OWN_FOLDER PROGRAM ARGUMENT...`. OWN_FOLDER is
-empty for a program that anybody may run, else it is what a program that refuses root keeps its
+`python -I -S launch.py PARENT_PID DEATH_SIGNAL NICENESS OWN_FOLDER PROGRAM ARGUMENT...`. OWN_FOLDER
+is empty for a program that anybody may run, else it is what a program that refuses root keeps its
 files in.
 """
 

@@ -21,7 +21,7 @@ ANSWER_TIMEOUT_S = 5.0
 API_PATIENCE_S = 5
 WORKER_PATIENCE_S = 8.0
 MOST_THREADS = 4
-# How far each stands back for the API and the servers, and for those before it: where processors are
+# How far each stands back for the API, the servers and those before it: where processors are
 # few, a read must not wait for a network, nor a reader at a bedside for a batch or a fine-tune.
 WORKER_NICENESS, BATCH_NICENESS, TRAINER_NICENESS = 5, 10, 15
 
