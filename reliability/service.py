@@ -98,6 +98,12 @@ class Trial:
             found["trainer"] -= found["run"]
         return found
 
+    def processor_s(self) -> dict[str, float]:
+        """What each part has used of the processors since it started, and the clients here."""
+        used = {"clients": psutil.Process().cpu_times()}
+        used |= {name: process.cpu_times() for name, process in self.parts().items()}
+        return {name: round(t.user + t.system, 1) for name, t in used.items()}
+
     def wait_ready(self, within_s: float = 120.0) -> None:
         deadline = time.monotonic() + within_s
         while True:
