@@ -38,6 +38,7 @@ from services.db.session import DATABASE_AWAY
 from services.errors import Unavailable
 from services.settings import Settings
 from services.telemetry import configure_logging
+from services.tracing import configure_tracing
 from services.version import code_version
 
 log = structlog.get_logger()
@@ -51,12 +52,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; settings from the environment unless given."""
     settings = settings or Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(settings.traces_endpoint, part="api")
     app = FastAPI(
         title="Ectopy",
         version=code_version(),
         lifespan=_lifespan,
         docs_url=None,
         redoc_url=None,
+        # its spans hold methods, routes and times; its logs would hold what was wrong with a value
+        telemetry={"logs": False, "metrics": False, "operation_spans": False},
     )
     state = app.state.ectopy = state_for(settings)
     app.add_middleware(

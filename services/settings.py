@@ -149,6 +149,11 @@ class Settings(BaseSettings):
         None, description="file that a worker touches every few seconds, for a health check"
     )
 
+    traces_endpoint: str = Field(
+        "",
+        description="OTLP collector (HTTP) that gets traces, such as http://127.0.0.1:4318; empty: "
+        "none; needs the extra `traces`",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="least shown"
     )

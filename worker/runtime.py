@@ -28,6 +28,7 @@ from services.settings import Settings
 from services.storage.base import Store
 from services.storage.factory import store_for
 from services.telemetry import configure_logging
+from services.tracing import configure_tracing
 from services.version import code_version
 from worker.devices import device_for
 
@@ -77,6 +78,7 @@ def runtime() -> Runtime:
     """The process's runtime, from the environment."""
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(settings.traces_endpoint, part="worker")
     from worker.predictors import LoadedPredictors  # with torch, which a trainer need not load
 
     device, store = device_for(settings.device), store_for(settings)
@@ -89,6 +91,7 @@ def training_runtime() -> Runtime:
     """That of a worker that starts a process for each training run, and loads no model itself."""
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(settings.traces_endpoint, part="trainer")
     store = store_for(settings)
     return _runtime(
         settings, store, NoPredictors(), queues=TRAINING_QUEUES, device=settings.training_device

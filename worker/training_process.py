@@ -29,6 +29,7 @@ from services.models.families import FINE_TUNABLE
 from services.settings import Settings
 from services.storage.factory import store_for
 from services.telemetry import configure_logging
+from services.tracing import configure_tracing
 from worker.devices import device_for
 from worker.predictors import LoadedPredictors
 from worker.training_group import TrainingGroup, die
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> None:
     die_with(parent)
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    configure_tracing(settings.traces_endpoint, part="training")
     sessions = session_factory(engine_for(settings.database))
     device, store = device_for(settings.training_device), store_for(settings)
     stop = StopFlag()

@@ -19,6 +19,9 @@ from services.settings import Settings
 
 ANSWER_TIMEOUT_S = 5.0
 API_PATIENCE_S = 5
+# longer than clients and proxies keep a connection that rests (a minute, for most): whoever closes
+# first must be the one who asks, or a request may meet a connection that is just being closed
+API_KEEP_ALIVE_S = 75
 WORKER_PATIENCE_S = 8.0
 MOST_THREADS = 4
 # How far each stands back for the API, the servers and those before it: where processors are
@@ -57,6 +60,7 @@ class Api:
             *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
             *("--host", self.host, "--port", str(self.port), "--no-server-header"),
             *("--timeout-graceful-shutdown", str(API_PATIENCE_S)),
+            *("--timeout-keep-alive", str(API_KEEP_ALIVE_S)),
             # whoever calls from this machine may call, so nobody else may claim to: only a proxy
             # on this machine is believed when it says for whom it asks, whatever the environment
             # (FORWARDED_ALLOW_IPS) would allow

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from services import tracing
 from services.db.session import DATABASE_AWAY, SessionFactory, single_statements
 from services.errors import Cancelled, EctopyError, Interrupted
 from services.jobs import events, lifecycle
@@ -85,7 +86,15 @@ def execute(
     sessions: SessionFactory, claim: JobClaim, runner: Runner, stop: threading.Event
 ) -> None:
     """Runs a claimed job to its end; the log tells the request behind it."""
-    with structlog.contextvars.bound_contextvars(request_id=claim.request_id):
+    with (
+        structlog.contextvars.bound_contextvars(request_id=claim.request_id),
+        tracing.job_span(
+            claim.kind,
+            claim.job_id,
+            parent=claim.trace_parent,
+            queued_at_s=claim.queued_at_s,
+        ),
+    ):
         _execute(sessions, claim, runner, stop)
 
 
@@ -125,6 +134,7 @@ def _execute(
     except EctopyError as problem:  # what came out cannot be kept, as where a name was taken
         status, error = JobStatus.FAILED, problem.problem()
         kept = _with_patience(sessions, end)
+    tracing.ended(status, badly=status == JobStatus.FAILED)
     log.info(
         "job.ended" if kept else "job.claim_lost",
         job_id=claim.job_id,

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from services import clock, ids, telemetry
+from services import clock, ids, telemetry, tracing
 from services.db.inserting import insert_together
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
@@ -34,6 +34,8 @@ class JobClaim:
     worker: str
     attempt: int
     request_id: str | None = None
+    trace_parent: str | None = None
+    queued_at_s: float | None = None  # seconds since 1970
 
 
 def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobRow:
@@ -58,6 +60,7 @@ def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow
         sent_at=now,
         created_at=now,
         request_id=telemetry.request_id(),
+        trace_parent=tracing.parent_of_now(),
     )
     data = _status_data(JobStatus.QUEUED, None)  # nobody waits yet who would have to be woken
     return job, JobEventRow(job_id=job.id, kind="status", data=data, created_at=now)
@@ -91,11 +94,21 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobC
         started_at=now,
         progress=0.0,
     )
-    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, JobRow.request_id)
+    traced = (JobRow.request_id, JobRow.trace_parent, JobRow.created_at)
+    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, *traced)
     row = _moved(session, running, JobStatus.RUNNING, returning=found, is_durable=False)
     if row is None:
         return None
-    return JobClaim(job_id, row.kind, row.resource_id, worker, row.attempts, row.request_id)
+    return JobClaim(
+        job_id,
+        row.kind,
+        row.resource_id,
+        worker,
+        row.attempts,
+        row.request_id,
+        row.trace_parent,
+        row.created_at.timestamp(),
+    )
 
 
 def renew(session: Session, worker: str, *, lease_s: float) -> None:

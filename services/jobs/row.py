@@ -33,6 +33,7 @@ class JobRow(Base):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
     error: Mapped[dict[str, Any] | None]
+    trace_parent: Mapped[str | None] = mapped_column(doc="where in a trace it was asked for")
     request_id: Mapped[str | None] = mapped_column(doc="of the request that asked for it, in logs")
 
     __table_args__ = (

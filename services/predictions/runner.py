@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 from sqlalchemy.orm import Session
 
+from services import tracing
 from services.db.session import SessionFactory, single_statements
 from services.errors import Cancelled, EctopyError, NotFound
 from services.jobs.execution import JobProgress
@@ -90,7 +91,8 @@ class PredictionRunner:
         record = files.open_record(self._store, row)
         options: Mapping[str, Any] = work.prediction.options
         started = time.perf_counter()
-        result = predictor.predict(record, options=options, progress=progress)
+        with tracing.step("predict"):
+            result = predictor.predict(record, options=options, progress=progress)
         seconds = round(time.perf_counter() - started, 4)
         log.info("record.predicted", prediction_id=work.prediction.id, elapsed_s=seconds)
         return result
