@@ -20,6 +20,7 @@ from services.errors import (
     NotAuthenticated,
     RateLimited,
     Unavailable,
+    is_disk_full,
 )
 
 log = structlog.get_logger()
@@ -28,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 DATABASE_IS_AWAY = Unavailable(
     "the database does not answer; nothing was changed, try again in a moment"
 )
+DISK_IS_FULL = Unavailable("the service's disk is full; nothing was kept, try again later")
 NO_FILE = "no file: send multipart/form-data with the record's files, each in a part named `file`"
 _TITLES = {
     400: ("malformed-input", "Malformed input"),
@@ -48,6 +50,7 @@ def install(app: FastAPI) -> None:
     for away in DATABASE_AWAY:
         app.add_exception_handler(away, _database_away)
     app.add_exception_handler(DataError, _not_storable)
+    app.add_exception_handler(OSError, _disk_full)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -144,6 +147,13 @@ def _not_storable(_: Request, error: Exception) -> Response:
         raise error
     refused = MalformedInput("the request holds a value that cannot be stored, such as a NUL byte")
     return problem_response(refused.problem())
+
+
+def _disk_full(request: Request, error: Exception) -> Response:
+    if not isinstance(error, OSError) or not is_disk_full(error):
+        return _unexpected(request, error)
+    log.error("disk.full", path=request.url.path)
+    return refusal(DISK_IS_FULL)
 
 
 def _unexpected(request: Request, error: Exception) -> Response:

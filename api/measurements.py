@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import timedelta
+
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -11,6 +14,10 @@ from services.jobs.dispatch import QUEUES
 from services.jobs.row import JobRow
 from services.jobs.states import JobStatus
 from services.records.row import RecordRow
+from services.registry import service as registry
+
+LATELY = timedelta(minutes=5)
+QUANTILES = (0.5, 0.99)
 
 
 def queue_lengths(session: Session) -> dict[str, int]:
@@ -33,8 +40,61 @@ def refresh(session: Session) -> None:
     )
     for kind, status, count in session.execute(ended):
         telemetry.JOBS_ENDED.labels(kind, status).set(count)
+    _failures(session)
+    _times(session)
+    _models(session)
+    _workers(session)
     telemetry.RECORDS.set(session.scalar(select(func.count()).select_from(RecordRow)) or 0)
-    telemetry.WORKERS.set(len(presence.alive(session)))
+
+
+def _failures(session: Session) -> None:
+    """By the last part of the problem's type, which is one of a few."""
+    problem = func.regexp_replace(JobRow.error["type"].astext, ".*/", "")
+    query = (
+        select(JobRow.kind, problem, func.count())
+        .where(JobRow.status == JobStatus.FAILED)
+        .group_by(JobRow.kind, problem)
+    )
+    for kind, found, count in session.execute(query):
+        telemetry.JOBS_FAILED.labels(kind, found or "unknown").set(count)
+
+
+def _times(session: Session) -> None:
+    """Median and 99th percentile of waiting and of running."""
+    telemetry.JOB_SECONDS.clear()
+    stages = {
+        "waiting": JobRow.started_at - JobRow.created_at,
+        "running": JobRow.finished_at - JobRow.started_at,
+    }
+    for stage, lasted in stages.items():
+        seconds = func.percentile_cont(list(QUANTILES)).within_group(func.extract("epoch", lasted))
+        query = (
+            select(JobRow.kind, seconds)
+            .where(JobRow.finished_at > clock.now() - LATELY, JobRow.started_at.is_not(None))
+            .group_by(JobRow.kind)
+        )
+        for kind, found in session.execute(query):
+            for quantile, value in zip(QUANTILES, found, strict=True):
+                telemetry.JOB_SECONDS.labels(kind, stage, f"{quantile:g}").set(value)
+
+
+def _models(session: Session) -> None:
+    telemetry.MODELS.clear()
+    answering = Counter((row.name, row.version) for row in registry.all_answering(session))
+    for (name, version), projects in answering.items():
+        telemetry.MODELS.labels(name, str(version)).set(projects)
+
+
+def _workers(session: Session) -> None:
+    alive = presence.alive(session)
+    telemetry.WORKERS.set(len(alive))
+    telemetry.WORKER_MEMORY.clear()
+    totals: Counter[tuple[str, str]] = Counter()
+    for worker in alive:
+        for kind, used in (worker.memory or {}).items():
+            totals[",".join(worker.queues), kind] += used
+    for (queues, kind), used in totals.items():
+        telemetry.WORKER_MEMORY.labels(queues, kind).set(used)
 
 
 def _unfinished(session: Session) -> None:

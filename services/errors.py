@@ -17,6 +17,7 @@ EctopyError
 
 from __future__ import annotations
 
+import errno
 from typing import Any, ClassVar
 
 PROBLEM_BASE = "https://ectopy.dev/problems/"
@@ -89,6 +90,11 @@ class RateLimited(EctopyError):
 
 class Unavailable(EctopyError):
     slug, title, status = "unavailable", "A part of the system is not there", 503
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether this is of a disk, or of somebody's share of it, that has no room left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 class Cancelled(EctopyError):

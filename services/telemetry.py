@@ -20,6 +20,22 @@ OLDEST_JOB_SECONDS = Gauge("ectopy_oldest_queued_job_seconds", "Age of the oldes
 JOBS_ENDED = Gauge(
     "ectopy_jobs_ended", "Jobs that have ended, by kind and status", ["kind", "status"]
 )
+JOBS_FAILED = Gauge(
+    "ectopy_jobs_failed", "Jobs that have failed, by kind and problem", ["kind", "problem"]
+)
+JOB_SECONDS = Gauge(
+    "ectopy_job_seconds",
+    "Time of jobs that ended in the last five minutes, by stage (waiting, running)",
+    ["kind", "stage", "quantile"],
+)
+MODELS = Gauge(
+    "ectopy_model_answers", "Versions that answer, in how many projects", ["model", "version"]
+)
+WORKER_MEMORY = Gauge(
+    "ectopy_worker_memory_bytes",
+    "Memory of live workers: resident; on their device, used and in all",
+    ["queue", "memory"],
+)
 RECORDS = Gauge("ectopy_records", "Records stored")
 WORKERS = Gauge("ectopy_workers", "Workers that answered lately")
 

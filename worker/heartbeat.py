@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.jobs import lifecycle, presence
+from worker.devices import memory_in_use
 from worker.runtime import Runtime
 
 log = structlog.get_logger()
@@ -42,7 +43,7 @@ class Heartbeat(threading.Thread):
             return
         with self._runtime.sessions.begin() as session:
             if beat_due:
-                presence.beat(session, self._runtime.identity)
+                presence.beat(session, self._runtime.identity, memory=memory_in_use())
                 self._next_beat = now + presence.BEAT_S
             if renewal_due:
                 lease_s = self._runtime.settings.lease_s

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
+from collections.abc import Mapping
 from concurrent.futures import Future
+from typing import Any
 
+import structlog
+
+from services.ecg.record import EcgRecord
 from services.errors import Unavailable
 from services.models.families import FAMILIES
 from services.models.interface import Predictor
+from services.models.results import BeatResult, RiskResult
 from services.registry.files import version_folder
 from services.storage.base import Store
+from services.training.progress import Progress
+
+log = structlog.get_logger()
+
+# how long others get to end their work on a device whose memory did not suffice
+MEMORY_PAUSES_S = (1.0, 5.0)
 
 
 class LoadedPredictors:
@@ -58,4 +71,36 @@ class LoadedPredictors:
             raise Unavailable(f"this worker does not know the model family {family}")
         location, sha256 = key
         with version_folder(self._store, location, sha256) as folder:
-            return FAMILIES[family].load(folder, device=self._device)
+            return PatientPredictor(FAMILIES[family].load(folder, device=self._device))
+
+
+class PatientPredictor:
+    """Tries again where the device's memory did not suffice: what else ran on it will have ended.
+
+    Implements Predictor. Unavailable when it still does not suffice: the job has failed, its worker
+    has given the memory back and goes on.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def predict(
+        self, record: EcgRecord, *, options: Mapping[str, Any], progress: Progress
+    ) -> BeatResult | RiskResult:
+        import torch  # which the predictor has loaded; a worker whose predictor is a fake has not
+
+        for pause_s in (*MEMORY_PAUSES_S, None):
+            try:
+                return self._predictor.predict(record, options=options, progress=progress)
+            except torch.OutOfMemoryError:
+                log.warning("device.memory_full", pause_s=pause_s)
+            # outside of the handler, whose traceback holds the tensors
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+            if pause_s is not None:
+                progress.check_cancelled()
+                time.sleep(pause_s)
+        raise Unavailable(
+            "the memory of the worker's device does not suffice for this record now; ask again "
+            "when less is under way, or run fewer at once (ECTOPY_INFERENCE_THREADS)"
+        )

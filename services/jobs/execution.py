@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import structlog
@@ -13,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from services import tracing
 from services.db.session import DATABASE_AWAY, SessionFactory, single_statements
-from services.errors import Cancelled, EctopyError, Interrupted
+from services.errors import Cancelled, EctopyError, Interrupted, is_disk_full
 from services.jobs import events, lifecycle
 from services.jobs.lifecycle import JobClaim
 from services.jobs.states import JobStatus
@@ -98,29 +99,47 @@ def execute(
         _execute(sessions, claim, runner, stop)
 
 
+@dataclass
+class _End:
+    """How an attempt ended; back: why it is to be made again."""
+
+    status: JobStatus
+    error: dict[str, Any] | None = None
+    outcome: Any = None
+    back: str | None = None
+
+
+def _attempted(claim: JobClaim, runner: Runner, progress: JobProgress) -> _End:
+    """The work, and whatever happens in it."""
+    try:
+        progress.check_cancelled()
+        return _End(JobStatus.SUCCEEDED, outcome=runner.run(claim, progress))
+    except Interrupted:
+        return _End(JobStatus.QUEUED, back="its worker ends")
+    except Cancelled:
+        return _End(JobStatus.CANCELLED)
+    except EctopyError as problem:
+        error = problem.problem()
+    except DATABASE_AWAY:
+        return _End(JobStatus.QUEUED, back="the database went away")
+    except Exception as problem:
+        if isinstance(problem, OSError) and is_disk_full(problem):
+            return _End(JobStatus.QUEUED, back="the disk is full")
+        log.exception("job.crashed", job_id=claim.job_id, kind=claim.kind)
+        error = EctopyError("an internal error; see the log").problem()
+    return _End(JobStatus.FAILED, error)
+
+
 def _execute(
     sessions: SessionFactory, claim: JobClaim, runner: Runner, stop: threading.Event
 ) -> None:
-    """Runs a claimed job to its end, whatever happens in it."""
+    """Runs a claimed job to its end, or puts it back."""
     started = time.perf_counter()
-    progress = JobProgress(sessions, claim, stop)
-    status, error, outcome = JobStatus.SUCCEEDED, None, None
-    try:
-        progress.check_cancelled()
-        outcome = runner.run(claim, progress)
-    except Interrupted as pause:
-        _put_back(sessions, claim, pause.detail)
+    found = _attempted(claim, runner, JobProgress(sessions, claim, stop))
+    if found.back is not None:
+        _put_back(sessions, claim, found.back)
         return
-    except Cancelled:
-        status = JobStatus.CANCELLED
-    except EctopyError as problem:
-        status, error = JobStatus.FAILED, problem.problem()
-    except DATABASE_AWAY:
-        _put_back(sessions, claim, "the database went away")
-        return
-    except Exception:
-        log.exception("job.crashed", job_id=claim.job_id, kind=claim.kind)
-        status, error = JobStatus.FAILED, EctopyError("an internal error; see the log").problem()
+    status, error, outcome = found.status, found.error, found.outcome
 
     def end(session: Session) -> bool:
         if not lifecycle.finish(session, claim, status, error):
@@ -146,8 +165,16 @@ def _execute(
 
 
 def _put_back(sessions: SessionFactory, claim: JobClaim, reason: str) -> None:
+    """Into the queue, from which upkeep sends it again and again until it can be done."""
     log.warning("job.put_back", job_id=claim.job_id, reason=reason)
-    _with_patience(sessions, lambda session: lifecycle.release(session, claim))
+
+    def release(session: Session) -> bool:
+        released = lifecycle.release(session, claim)
+        if released:
+            events.append(session, claim.job_id, "log", {"message": f"put back: {reason}"})
+        return released
+
+    _with_patience(sessions, release)
 
 
 def _with_patience(sessions: SessionFactory, action: Callable[[Session], bool]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,8 +29,10 @@ class WorkerIdentity:
     pid: int
 
 
-def beat(session: Session, worker: WorkerIdentity) -> None:
-    """I am here."""
+def beat(
+    session: Session, worker: WorkerIdentity, *, memory: Mapping[str, int] | None = None
+) -> None:
+    """I am here. memory: bytes by kind."""
     now = clock.now()
     statement = insert(WorkerRow).values(
         name=worker.name,
@@ -40,9 +42,13 @@ def beat(session: Session, worker: WorkerIdentity) -> None:
         pid=worker.pid,
         started_at=now,
         seen_at=now,
+        memory=memory,
     )
     session.execute(
-        statement.on_conflict_do_update(index_elements=[WorkerRow.name], set_={"seen_at": now})
+        statement.on_conflict_do_update(
+            index_elements=[WorkerRow.name],
+            set_={"seen_at": now, "memory": statement.excluded.memory},
+        )
     )
 
 

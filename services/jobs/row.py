@@ -65,3 +65,6 @@ class WorkerRow(Base):
     pid: Mapped[int]
     started_at: Mapped[datetime]
     seen_at: Mapped[datetime]
+    memory: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="bytes by kind: resident, device_used, device_total"
+    )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 
 from ectopy.commands.migrate import bring_up
 from services import tables
 from services.access.caller import DEFAULT_PROJECT
-from services.db.migrate import downgrade, upgrade
+from services.db.migrate import alembic_config, downgrade, upgrade
 from services.db.session import engine_for, session_factory
 from services.errors import NotFound
 from services.jobs import presence
@@ -135,3 +137,45 @@ def test_what_was_there_before_projects_is_the_default_project_s_and_back(empty:
     engine.dispose()
     upgrade(empty)
     assert differences(empty) == []
+
+
+# From here on the version before goes on working on the tables of the next one: both can run side
+# by side for the length of a rolling restart. What has to go goes a release later.
+SIDE_BY_SIDE_SINCE = "2026_11_25_2030"
+
+
+def later_revisions() -> list[str]:
+    """Oldest first."""
+    scripts = ScriptDirectory.from_config(alembic_config(make_url("postgresql://nowhere")))
+    found = scripts.iterate_revisions("head", SIDE_BY_SIDE_SINCE)
+    return [script.revision for script in found][::-1]
+
+
+def columns(url: URL) -> dict[tuple[str, str], dict[str, Any]]:
+    engine = create_engine(url)
+    looked = inspect(engine)
+    found = {
+        (table, column["name"]): dict(column)
+        for table in looked.get_table_names()
+        for column in looked.get_columns(table)
+    }
+    engine.dispose()
+    return found
+
+
+def test_the_version_before_can_go_on_with_the_tables_of_the_next(empty: URL) -> None:
+    """It finds every column that it knows, and need not name one that it does not know."""
+    upgrade(empty, SIDE_BY_SIDE_SINCE)
+    known = columns(empty)
+    assert later_revisions()
+    for revision in later_revisions():
+        upgrade(empty, revision)
+        now = columns(empty)
+        assert {key: str(one["type"]) for key, one in known.items()} == {
+            key: str(now[key]["type"]) for key in known if key in now
+        }
+        for key in now.keys() - known.keys():
+            table_is_new = key[0] not in {table for table, _ in known}
+            optional = now[key]["nullable"] or now[key]["default"] is not None
+            assert table_is_new or optional, f"{key}: the version before does not write it"
+        known = now

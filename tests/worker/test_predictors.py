@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from services.errors import Unavailable
+from services.training.progress import NoProgress
 from worker import predictors
-from worker.predictors import LoadedPredictors
+from worker.predictors import LoadedPredictors, PatientPredictor
 
 
 class Family:
@@ -91,3 +93,36 @@ def test_one_that_cannot_be_loaded_is_tried_again_and_takes_no_place(family: Fam
     assert ask(loaded, "old") is old
     with pytest.raises(Unavailable, match="does not know"):
         loaded.predictor(family="other", location="x", sha256="0")
+
+
+class Scarce:
+    """A predictor whose device's memory suffices only after so many tries."""
+
+    def __init__(self, tries: int) -> None:
+        self.left = tries
+
+    def predict(self, *_: object, **__: object) -> str:
+        self.left -= 1
+        if self.left > 0:
+            raise torch.OutOfMemoryError("simulated")
+        return "beats"
+
+
+@pytest.fixture
+def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(predictors, "MEMORY_PAUSES_S", (0.0, 0.0))
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_memory_that_does_not_suffice_at_once_is_waited_for() -> None:
+    predictor = PatientPredictor(Scarce(3))  # type: ignore[arg-type]
+    assert predictor.predict(None, options={}, progress=NoProgress()) == "beats"  # type: ignore[arg-type, comparison-overlap]
+
+
+@pytest.mark.usefixtures("_no_pauses")
+def test_memory_that_never_suffices_is_said_to_be_missing_and_the_next_record_is_read() -> None:
+    scarce = Scarce(5)
+    predictor = PatientPredictor(scarce)  # type: ignore[arg-type]
+    with pytest.raises(Unavailable, match="memory of the worker's device"):
+        predictor.predict(None, options={}, progress=NoProgress())  # type: ignore[arg-type]
+    assert predictor.predict(None, options={}, progress=NoProgress()) == "beats"  # type: ignore[arg-type, comparison-overlap]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -184,3 +185,26 @@ def test_what_cannot_be_kept_fails_the_job(sessions: SessionFactory, claim: JobC
         assert job is not None
         assert job.error is not None
         assert (job.status, job.error["status"]) == ("failed", 409)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_puts_the_job_back_and_says_so(
+    session: Session, sessions: SessionFactory, claim: JobClaim, number: int
+) -> None:
+    full = Work(fail(OSError(number, "no room")))
+    execute(sessions, claim, full, threading.Event())
+    job = ended(session, claim)
+    assert (job.status, job.attempts, job.error) == ("queued", 0, None)
+    assert events.after(session, job.id, 0)[-1].data == {"message": "put back: the disk is full"}
+    again = lifecycle.claim(session, claim.job_id, worker="w", lease_s=30)
+    session.commit()
+    assert again is not None
+    execute(sessions, again, Work(lambda _: "made"), threading.Event())
+    assert ended(session, again).status == "succeeded"
+
+
+def test_another_error_of_the_system_fails_the_job(
+    session: Session, sessions: SessionFactory, claim: JobClaim
+) -> None:
+    execute(sessions, claim, Work(fail(OSError(errno.EIO, "broken"))), threading.Event())
+    assert ended(session, claim).status == "failed"
