@@ -41,6 +41,7 @@ LONGEST_S = 2.0  # until the next kill, after all was ready
 EMPTIED = "valkey emptied"
 END_PATIENCE_S = 600.0
 RETRY_S = 0.3
+AGAIN = (408, 429, 503)  # 408: this client was itself too slow to send
 EPOCHS = 12
 SECONDS_OF_SIGNAL = 20.0
 
@@ -79,7 +80,7 @@ class Client(threading.Thread):
                 found: str = answer.json()["id"]
                 return found
             self._accepted.refused[answer.status_code] += 1
-            if answer.status_code not in (429, 503):
+            if answer.status_code not in AGAIN:
                 self._accepted.problems.append(f"{path}: {answer.status_code} {answer.text[:300]}")
                 return None
             time.sleep(RETRY_S)
