@@ -355,6 +355,8 @@ def _bad_device_files() -> list[BadUpload]:
         BadUpload("ISHNE checksum", {"a": ishne(right_checksum=False)}, 400, "the checksum"),
         BadUpload("ISHNE rate -1", {"a": ishne(rate_hz=-1)}, 422, "a sampling rate of -1 Hz"),
         BadUpload("ISHNE header only", {"a": ishne()[:100]}, 400, "no whole ISHNE header"),
+        BadUpload("SCP of a byte", {"a.scp": b"\x00"}, 400, "a.scp has 1 bytes"),
+        BadUpload("SCP without pointers", {"a.scp": bytes(8)}, 400, "a.scp has 8 bytes"),
         BadUpload("SCP cut off", {"a.scp": ecg_files.scp()[:-9]}, 400, "a.scp announces"),
         BadUpload("SCP 10^9", {"a.scp": ecg_files.scp(n_samples=10**9)}, 413, "1,000,000,000 sam"),
         BadUpload("SCP of beats", {"a.scp": ecg_files.scp(n_beats=60_000)}, 413, "1000 beats"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MAX_DICOM_BYTES = 8 * 1024 * 1024  # twelve leads at 1000 Hz for five minutes
 MAX_DICOM_ELEMENTS = 10_000
 MAX_SCP_BYTES = 1024 * 1024  # a ten-second ECG takes 20 to 40 kB
+SCP_HEAD_BYTES = 32  # of the file and of its section 0, to where the first pointer ends
 MAX_SCP_BEATS = 1000
 MAX_XLI_BYTES = 8 * 1024 * 1024
 
@@ -201,8 +202,8 @@ def without_calibration_pulse(record: EcgRecord) -> EcgRecord:
 
 def is_scp(file: SourceFile) -> bool:
     """Section 0 is the first, describes itself first, and lies where it must."""
-    head = file.head(32)
-    if len(head) < 32:
+    head = file.head(SCP_HEAD_BYTES)
+    if len(head) < SCP_HEAD_BYTES:
         return False
     section, n_bytes = struct.unpack_from("<HI", head, 8)
     first, _, at = struct.unpack_from("<HII", head, 22)
@@ -212,6 +213,8 @@ def is_scp(file: SourceFile) -> bool:
 def check_scp(file: SourceFile, limits: Limits) -> None:
     """Size, length and checksum, and how many samples and beats are announced."""
     name, data = shown(file.plain_name), file.content(at_most_bytes=MAX_SCP_BYTES)
+    if len(data) < SCP_HEAD_BYTES:
+        raise MalformedInput(f"{name} has {len(data)} bytes, less than the head of an SCP file")
     checksum, n_bytes = struct.unpack_from("<HI", data, 0)
     if n_bytes != len(data):
         raise MalformedInput(f"{name} announces {n_bytes:,} bytes and has {len(data):,}")
