@@ -127,9 +127,15 @@ def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    """All that the path answers: the router itself tells those of the first match alone."""
+    """All that the path answers: the router itself tells those of the first match alone.
+
+    A path without parameters is itself, and no id of another one.
+    """
     found: set[str] = set()
-    for path, operations in request.app.openapi()["paths"].items():
+    documented = request.app.openapi()["paths"]
+    if request.url.path in documented:
+        return {method.upper() for method in documented[request.url.path]}
+    for path, operations in documented.items():
         pattern, _, _ = compile_path(path)
         if pattern.match(request.url.path):
             found |= {method.upper() for method in operations}

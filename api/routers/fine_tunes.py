@@ -144,7 +144,7 @@ def cancel_fine_tune(fine_tune_id: str, state: State, caller: Trains) -> Respons
     "/{fine_tune_id}/resume",
     status_code=202,
     response_model=FineTuneOut,
-    responses=problems(404, 409),
+    responses=problems(400, 404, 409),
     summary="Go on from the last checkpoint, into more epochs if asked",
 )
 def resume_fine_tune(
