@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, insert, inspect
+from sqlalchemy import Insert, Table, bindparam, insert, inspect
 from sqlalchemy.orm import Session, make_transient_to_detached
 
 from services.db.base import Base
@@ -16,19 +17,37 @@ def insert_together(session: Session, *rows: Base) -> None:
     They are the session's afterwards, as after `add` and `flush`; a row whose key the database
     makes is not, for nothing comes back.
     """
-    *before, last = [_insertion(row) for row in rows]
-    statement = last.add_cte(*(each.cte(f"row_{place}") for place, each in enumerate(before)))
-    session.execute(statement)
+    values = [_values(row) for row in rows]
+    shape = tuple((type(row), tuple(each)) for row, each in zip(rows, values, strict=True))
+    parameters = {
+        _parameter(place, name): value
+        for place, each in enumerate(values)
+        for name, value in each.items()
+    }
+    session.execute(_statement(shape), parameters)
     for row in rows:
         if all(value is not None for value in inspect(type(row)).primary_key_from_instance(row)):
             make_transient_to_detached(row)
             session.add(row)
 
 
-def _insertion(row: Base) -> Insert:
-    table = inspect(type(row)).local_table
+@lru_cache(maxsize=64)  # making it takes several times as long as running it
+def _statement(shape: tuple[tuple[type[Base], tuple[str, ...]], ...]) -> Insert:
+    """One statement for rows of these tables, with values for these columns."""
+    *before, last = [_insertion(place, *each) for place, each in enumerate(shape)]
+    return last.add_cte(*(each.cte(f"row_{place}") for place, each in enumerate(before)))
+
+
+def _insertion(place: int, kind: type[Base], names: tuple[str, ...]) -> Insert:
+    table = inspect(kind).local_table
     assert isinstance(table, Table)  # noqa: S101 - all of ours are
-    return insert(table).values(_values(row))
+    return insert(table).values(
+        {name: bindparam(_parameter(place, name), type_=table.columns[name].type) for name in names}
+    )
+
+
+def _parameter(place: int, column: str) -> str:
+    return f"row_{place}_{column}"
 
 
 def _values(row: Base) -> dict[str, Any]:

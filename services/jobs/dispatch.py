@@ -67,6 +67,7 @@ def celery_app(broker_url: str) -> Celery:
             "retry_on_timeout": True,
         },
         worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,  # our lines are whole as they are
         worker_send_task_events=False,
     )
     return app

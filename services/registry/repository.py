@@ -6,7 +6,21 @@ before it came is hidden from that project, so that a name means one model to ea
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, text
+from functools import cache
+
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+)
 from sqlalchemy.orm import Session, aliased
 
 from services.access.caller import SHARED_PROJECT
@@ -113,23 +127,30 @@ def last_promoted(session: Session, project_id: str, task: str) -> AnsweringVers
 
 def answering_for_task(session: Session, project_id: str, task: str) -> ModelVersionRow | None:
     """The version of `last_promoted`, in one query."""
+    wanted = {"project_id": project_id, "task": task}
+    return session.scalars(_answering_for_task(), wanted).first()
+
+
+@cache  # every prediction asks for it, and making it takes longer than running it
+def _answering_for_task() -> Select[ModelVersionRow]:
+    project_id = bindparam("project_id", type_=String)
     version = and_(
         ModelVersionRow.project_id == AnsweringVersionRow.model_project_id,
         ModelVersionRow.name == AnsweringVersionRow.name,
         ModelVersionRow.version == AnsweringVersionRow.version,
     )
-    query = (
+    return (
         select(ModelVersionRow)
         .join(AnsweringVersionRow, version)
         .join(ModelRow, _is_answering_of_model())
         .where(
             _visible(project_id),
-            ModelRow.task == task,
+            ModelRow.task == bindparam("task", type_=String),
             AnsweringVersionRow.project_id.in_([project_id, SHARED_PROJECT]),
         )
         .order_by(_own_first(project_id), AnsweringVersionRow.promoted_at.desc())
+        .limit(1)
     )
-    return session.scalars(query.limit(1)).first()
 
 
 def models_with_counts(
@@ -173,7 +194,7 @@ def _models(project_id: str) -> Select[ModelRow]:
     return select(ModelRow).where(_visible(project_id))
 
 
-def _visible(project_id: str) -> ColumnElement[bool]:
+def _visible(project_id: str | BindParameter[str]) -> ColumnElement[bool]:
     own = aliased(ModelRow)
     taken = exists().where(own.project_id == project_id, own.name == ModelRow.name)
     return or_(
@@ -182,7 +203,7 @@ def _visible(project_id: str) -> ColumnElement[bool]:
     )
 
 
-def _own_first(project_id: str) -> ColumnElement[bool]:
+def _own_first(project_id: str | BindParameter[str]) -> ColumnElement[bool]:
     return (AnsweringVersionRow.project_id == project_id).desc()
 
 

@@ -58,6 +58,7 @@ def start_worker(
             app="tests.worker.fake_app:app",
             ECTOPY_TEST_GATE=str(gate.folder),
             ECTOPY_DEVICE="cpu",
+            ECTOPY_LOG_FORMAT="json",
         )
         workers.append(worker)
         worker.wait_ready(sessions)

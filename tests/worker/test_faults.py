@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -34,7 +35,7 @@ def attempts(sessions: SessionFactory) -> int:
 
 
 def test_upload_to_beats_in_one_call(client: httpx.Client, start_worker: StartWorker) -> None:
-    start_worker()
+    worker = start_worker()
     answer = client.post("/v1/predict/beats", files=parts(made_files()))
     assert answer.status_code == 200
     assert answer.headers["preference-applied"] == "wait=60"
@@ -52,6 +53,8 @@ def test_upload_to_beats_in_one_call(client: httpx.Client, start_worker: StartWo
         'ectopy_jobs_ended{kind="predictions.run",status="succeeded"} 1.0'
         in client.get("/metrics").text
     )
+    lines = [line for line in worker.log.read_text().splitlines() if "job.ended" in line]
+    assert [json.loads(line)["event"] for line in lines] == ["job.ended"]
 
 
 def test_a_killed_worker_loses_nothing(
