@@ -17,8 +17,8 @@ export class ModelChoice {
 
   /** Takes the versions that there are now; the choice stays where it is still there. */
   async load() {
-    const chosen = this.value;
     const versions = await versionsFor(this.task, this.signal);
+    const chosen = this.value; // asked after the wait: the reader may choose meanwhile
     const promoted = versions.some((one) => one.promoted);
     const options = versions.map((one) => {
       const name = `${one.name}@${one.version}`;
