@@ -112,6 +112,23 @@ def test_without_a_promoted_model_it_is_said_what_to_do_and_another_can_be_named
     expect(page.get_by_role("region", name="AFIB-5Y risk")).to_contain_text("40.0 %")
 
 
+def test_a_model_chosen_while_the_list_is_on_its_way_stays_chosen(
+    page: Page, reader: Reader
+) -> None:
+    opened(page, reader, twelve_leads(duration_s=30, seed=5))
+    panel = page.get_by_role("region", name="AFIB-5Y", exact=True)
+    held: list[Any] = []
+    page.route("**/v1/models?*", lambda route: held.append(route))
+    panel.get_by_role("button", name="Estimate the risk").click()
+    expect(panel.get_by_role("alert")).to_be_visible()
+    choice = panel.get_by_label("Model")
+    choice.select_option("fake-risk@1")
+    assert held, "the list was not asked for"
+    page.unroute("**/v1/models?*")  # lets those go that are held
+    page.wait_for_load_state("networkidle")
+    expect(choice).to_have_value("fake-risk@1")
+
+
 @pytest.mark.parametrize("name", ["E07500", "HR06000"])
 def test_real_twelve_lead_files_become_a_sheet(page: Page, reader: Reader, name: str) -> None:
     if not GEORGIA.is_dir():
