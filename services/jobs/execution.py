@@ -114,8 +114,8 @@ def _attempted(claim: JobClaim, runner: Runner, progress: JobProgress) -> _End:
     try:
         progress.check_cancelled()
         return _End(JobStatus.SUCCEEDED, outcome=runner.run(claim, progress))
-    except Interrupted:
-        return _End(JobStatus.QUEUED, back="its worker ends")
+    except Interrupted as reason:
+        return _End(JobStatus.QUEUED, back=reason.detail)
     except Cancelled:
         return _End(JobStatus.CANCELLED)
     except EctopyError as problem:

@@ -127,8 +127,9 @@ def trained(
     Tells the events `epoch` (epoch, epochs, loss, metrics, learning_rate, eta_s), `checkpoint`
     (kind, epoch, update, metrics) and `log` (message). Raises Cancelled after a last checkpoint,
     UnusableInput naming the update whose loss was no number, or when memory does not suffice for
-    a single item; Interrupted where several processes train and the memory of this one does not
-    suffice: all of them, called again, go on with smaller micro-batches.
+    a single item; Interrupted where memory does not suffice and several processes train, or it was
+    the optimizer that had too little: called again, from the last checkpoint, all of them go on
+    with smaller micro-batches.
     """
     workspace.mkdir(parents=True, exist_ok=True)
     run = _Run(training, plan, workspace, torch.device(device), progress)
@@ -278,15 +279,25 @@ class _Run:
             self._halve_parts()
             return False
         self._require_number(loss, norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        if self.average is not None:
-            self.average.follow(first=self.state.update == 0)
+        self._step()
         n_items = self._batch_items
         self.state.loss_sum += loss * n_items
         self.state.place += n_items
         self.state.update += 1
         return True
+
+    def _step(self) -> None:
+        try:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+            if self.average is not None:
+                self.average.follow(first=self.state.update == 0)
+        except torch.OutOfMemoryError:
+            fits = False
+        else:
+            fits = True
+        if not fits:  # some weights may have moved and others not: only a checkpoint is whole
+            self._give_way()
 
     def _freeze(self) -> None:
         now = {"epoch": self.state.epoch, "update": self.state.update}
@@ -335,7 +346,7 @@ class _Run:
         return self.workspace / f"short-of-memory-{self.state.parts}"
 
     def _give_way(self) -> NoReturn:
-        """Ends this process, for the others wait in the middle of a step for its gradients.
+        """Ends this process, where others wait for its gradients or a step was half done.
 
         It leaves a note by which all of them, when they come back, take smaller micro-batches.
         """

@@ -37,13 +37,13 @@ def parameter_groups(
     learning_rate: float,
     weight_decay: float = 0.01,
     layer_decay: float = 1.0,
-    layers: Sequence[str] = (),
+    layers: Sequence[str | tuple[str, ...]] = (),
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer whose rate falls by `layer_decay` a layer towards the input.
 
-    layers: prefixes of parameter names from the input to the output; what matches none (the head)
-    has the full rate, the last of them once `layer_decay`, and so on. Biases and norms (fewer than
-    two axes) are not decayed.
+    layers: prefixes of parameter names from the input to the output, several where parts lie side
+    by side; what matches none (the head) has the full rate, the last of them once `layer_decay`,
+    and so on. Biases and norms (fewer than two axes) are not decayed.
     """
     by_group: dict[tuple[int, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():

@@ -6,7 +6,6 @@ batch reads its own rows.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import shutil
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from services.disk import one_at_a_time
 
 _DONE = "arrays.json"
 
@@ -31,8 +32,7 @@ def mapped_arrays(
     several processes that ask at once, one writes and the others wait.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(folder.name + ".lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with one_at_a_time(folder.with_name(folder.name + ".lock")):
         if not (folder / _DONE).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)

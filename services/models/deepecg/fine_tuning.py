@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from services.ecg.record import IntArray
 from services.errors import UnusableInput
 from services.models import weights
 from services.models.deepecg import calibration, spec
@@ -46,6 +47,7 @@ from services.training.freezing import parameter_groups
 from services.training.mapped_arrays import mapped_arrays
 from services.training.plan import EnginePlan, frozen_for
 from services.training.progress import Progress
+from services.training.reading import Batches
 from services.training.seeds import seed_everything
 
 PREPARED = 0.1  # of the whole work's progress
@@ -99,8 +101,9 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
             for windows, name in ((learned, "train"), (judged, "validation"))
         )
         learning = HeadAlone(network.proj)
+    batches = Batches(max(1, int(chosen["batch"]) // int(chosen["accumulation"])), progress)
     outcome = trained(
-        _training(learning, learned, judged, chosen),
+        _training(learning, learned, judged, chosen, batches),
         replace(
             engine_plan(chosen, seed=plan.seed, device=device),
             checkpoint_every_s=plan.checkpoint_every_s,
@@ -109,7 +112,7 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
         device=device,
         progress=_Share(progress, PREPARED, 1 - PREPARED),
     )
-    point = _operating_point(learning, judged, chosen)
+    point = _operating_point(learning, judged, chosen, batches)
     card = _card(start, plan, network, outcome, point, _left_out(train, learned))
     write_model_folder(out, network.cpu().state_dict(), card)
     return card
@@ -199,21 +202,27 @@ def _pooled(
 
     def parts() -> Iterator[dict[str, NDArray[Any]]]:
         fused = FusedRiskNetwork(network).to(device)
-        size = 1 if device == "cpu" and pack_all(fused) else 64
-        for first in range(0, len(windows), size):
+        batches = Batches(1 if device == "cpu" and pack_all(fused) else 64, progress)
+
+        def pooled(at: IntArray) -> dict[str, NDArray[Any]]:
             progress.check_cancelled()
-            progress.advance(PREPARED * first / len(windows), stage="computing features")
-            at = slice(first, first + size)
+            progress.advance(PREPARED * at[0] / len(windows), stage="computing features")
             signal = torch.from_numpy(np.array(windows.arrays["signal"][at])).to(device)
             with torch.inference_mode():
-                pooled = fused.pooled(signal).cpu().numpy()
-            yield {"pooled": pooled} | {k: windows.arrays[k][at] for k in ("label", "record")}
+                found = fused.pooled(signal).cpu().numpy()
+            return {"pooled": found} | {k: windows.arrays[k][at] for k in ("label", "record")}
+
+        yield from batches.through(len(windows), pooled)
 
     return Windows(mapped_arrays(folder, parts()), inputs="pooled")
 
 
 def _training(
-    network: nn.Module, learned: Windows, judged: Windows, chosen: Mapping[str, Any]
+    network: nn.Module,
+    learned: Windows,
+    judged: Windows,
+    chosen: Mapping[str, Any],
+    batches: Batches,
 ) -> Training:
     focal = (chosen["focal_alpha"], chosen["focal_gamma"]) if chosen["loss"] == "focal" else None
     class_weights = (1.0, 1.0)
@@ -236,22 +245,18 @@ def _training(
         data=learned,
         loss=RiskLoss(focal=focal, weights=class_weights),
         optimizer=optimizer,
-        validate=validation_figures(judged, RiskLoss(focal=focal), batch=_read_at_once(chosen)),
+        validate=validation_figures(judged, RiskLoss(focal=focal), batches),
     )
 
 
-def _read_at_once(chosen: Mapping[str, Any]) -> int:
-    return max(1, int(chosen["batch"]) // int(chosen["accumulation"]))
-
-
 def _operating_point(
-    network: nn.Module, judged: Windows, chosen: Mapping[str, Any]
+    network: nn.Module, judged: Windows, chosen: Mapping[str, Any], batches: Batches
 ) -> OperatingPoint:
     """Fitted to the validation patients where they suffice, else the published threshold."""
     published = OperatingPoint(calibration.Uncalibrated(), spec.THRESHOLD, spec.THRESHOLD_SOURCE)
     if chosen["operating_point"] == "published":
         return published
-    values = window_logits(network, judged, batch=_read_at_once(chosen))
+    values = window_logits(network, judged, batches)
     logits, label = judged.by_record(values)
     try:
         return fitted(logits, label, method="platt", of="validation records of the fine-tune")

@@ -19,6 +19,7 @@ from services.models.deepecg.windows import WindowSpec, risk_windows
 from services.models.interface import LabelledRecord, LabelledRecords
 from services.training.mapped_arrays import mapped_arrays
 from services.training.progress import Progress
+from services.training.reading import Batches
 
 Values = NDArray[np.float64]
 
@@ -130,26 +131,26 @@ def _label(labelled: LabelledRecord) -> float:
     return float(labelled.label)
 
 
-def window_logits(network: nn.Module, windows: Windows, *, batch: int) -> Values:
+def window_logits(network: nn.Module, windows: Windows, batches: Batches) -> Values:
     """(n,) in evaluation mode, on the network's device."""
     device = next(network.parameters()).device
     unused = torch.Generator()
-    parts = []
+
+    def logits(at: IntArray) -> Values:
+        (rows,), _ = windows.batch(at, unused)
+        return np.asarray(network.eval()(rows.to(device))[:, 0].double().cpu().numpy())
+
     with torch.inference_mode():
-        for first in range(0, len(windows), batch):
-            at = np.arange(first, min(first + batch, len(windows)))
-            (rows,), _ = windows.batch(at, unused)
-            parts.append(network.eval()(rows.to(device))[:, 0].double().cpu().numpy())
-    return np.concatenate(parts)
+        return np.concatenate(list(batches.through(len(windows), logits)))
 
 
 def validation_figures(
-    windows: Windows, loss: RiskLoss, *, batch: int
+    windows: Windows, loss: RiskLoss, batches: Batches
 ) -> Callable[[nn.Module], dict[str, float]]:
     """Loss, AUROC and Brier score over the validation records, from the mean of their windows."""
 
     def figures(network: nn.Module) -> dict[str, float]:
-        logits, label = windows.by_record(window_logits(network, windows, batch=batch))
+        logits, label = windows.by_record(window_logits(network, windows, batches))
         values = loss(torch.from_numpy(logits)[:, None], torch.from_numpy(label).float())
         risk = 1 / (1 + np.exp(-logits))
         return {

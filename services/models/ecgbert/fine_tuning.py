@@ -37,6 +37,7 @@ from services.training.freezing import parameter_groups
 from services.training.mapped_arrays import mapped_arrays
 from services.training.plan import EnginePlan, frozen_for, warmup_cosine
 from services.training.progress import Progress
+from services.training.reading import Batches
 from services.training.seeds import one_thread, seed_everything
 
 LABELS = {"aami": AAMI_CLASSES, "binary": BINARY_CLASSES}
@@ -44,7 +45,7 @@ PREPARED = 0.2  # of the whole work's progress
 MOST_WEIGHT = 10.0
 FEWEST_CALIBRATED = 200  # beats of validation patients, to trust a calibration by them
 _READ_AT_ONCE = 2048
-_LAYERS = ("token_embedding", "position", "signal", "rhythm", "similarity", "layers.")
+_EMBEDDINGS = ("token_embedding", "position", "signal", "rhythm", "similarity")
 _RISING_SHARE = 0.1
 
 
@@ -119,15 +120,16 @@ def fine_tuned(  # noqa: PLR0913 - the arguments of FineTunable
     fitted = Beats(prepared(train, workspace / "train", done=0.0), varied)
     judged = Beats(prepared(validation, workspace / "validation", done=PREPARED / 2))
     _require_beats(fitted, judged)
+    batches = Batches(_READ_AT_ONCE, progress)
     with one_thread():
         outcome = trained(
-            _training(network, fitted, judged, chosen),
+            _training(network, fitted, judged, chosen, batches),
             engine_plan(plan),
             workspace=workspace / "run",
             device=device,
             progress=_Later(progress),
         )
-        calibration = _calibrated(network, judged, device)
+        calibration = _calibrated(network, judged, device, batches)
     card = _card(card, plan, network.config, outcome, calibration)
     write_model_folder(out, network=network.cpu(), clusters=clusters, card=card)
     return card
@@ -155,6 +157,11 @@ def engine_plan(plan: FineTunePlan) -> EnginePlan:
         checkpoint_every_s=plan.checkpoint_every_s,
         seed=plan.seed,
     )
+
+
+def layers_of(config: NetworkConfig) -> list[str | tuple[str, ...]]:
+    """Prefixes of parameter names from the input to the output; the head is not among them."""
+    return [_EMBEDDINGS, *(f"layers.{number}." for number in range(config.layers))]
 
 
 def _start(plan: FineTunePlan) -> tuple[BeatNetwork, Clusters, dict[str, Any]]:
@@ -237,7 +244,11 @@ def _require_beats(fitted: Beats, judged: Beats) -> None:
 
 
 def _training(
-    network: BeatNetwork, fitted: Beats, judged: Beats, chosen: Mapping[str, Any]
+    network: BeatNetwork,
+    fitted: Beats,
+    judged: Beats,
+    chosen: Mapping[str, Any],
+    batches: Batches,
 ) -> Training:
     n_classes = network.config.n_classes
     weight = None
@@ -253,7 +264,7 @@ def _training(
             learning_rate=chosen["learning_rate"],
             weight_decay=chosen["weight_decay"],
             layer_decay=chosen["layer_decay"],
-            layers=_LAYERS,
+            layers=layers_of(network.config),
         )
         return torch.optim.AdamW(groups)
 
@@ -263,7 +274,7 @@ def _training(
         loss=loss,
         optimizer=optimizer,
         schedule=warmup_cosine(_RISING_SHARE),
-        validate=lambda module: _validation(_logits(module, judged), judged.label),
+        validate=lambda module: _validation(_logits(module, judged, batches), judged.label),
         order=partial(_drawn, chances=_chances(fitted, chosen["balance"])),
     )
 
@@ -280,17 +291,17 @@ def _drawn(rng: np.random.Generator, *, chances: NDArray[np.float64]) -> IntArra
     return rng.choice(len(chances), size=len(chances), p=chances)
 
 
-def _logits(network: nn.Module, beats: Beats) -> NDArray[np.float32]:
+def _logits(network: nn.Module, beats: Beats, batches: Batches) -> NDArray[np.float32]:
     device = next(network.parameters()).device
     unused = torch.Generator()
-    parts = []
+
+    def logits(at: IntArray) -> NDArray[np.float32]:
+        inputs, _ = beats.batch(at, unused)
+        out = network.eval()(*(tensor.to(device) for tensor in inputs))
+        return np.asarray(out.float().cpu().numpy())
+
     with torch.inference_mode():
-        for first in range(0, len(beats), _READ_AT_ONCE):
-            at = np.arange(first, min(first + _READ_AT_ONCE, len(beats)))
-            inputs, _ = beats.batch(at, unused)
-            logits = network.eval()(*(tensor.to(device) for tensor in inputs))
-            parts.append(np.asarray(logits.float().cpu().numpy()))
-    return np.concatenate(parts)
+        return np.concatenate(list(batches.through(len(beats), logits)))
 
 
 def _validation(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[str, float]:
@@ -313,11 +324,13 @@ def _validation(logits: NDArray[np.float32], label: NDArray[np.int64]) -> dict[s
     }
 
 
-def _calibrated(network: BeatNetwork, judged: Beats, device: str) -> Calibration | None:
+def _calibrated(
+    network: BeatNetwork, judged: Beats, device: str, batches: Batches
+) -> Calibration | None:
     """Fitted to the validation patients; the base's stays where they have too few beats."""
     if len(judged) < FEWEST_CALIBRATED or len(np.unique(judged.label)) < 2:
         return None
-    calibration = fitted_calibration(_logits(network.to(device), judged), judged.label)
+    calibration = fitted_calibration(_logits(network.to(device), judged, batches), judged.label)
     calibration.put_into(network)
     return calibration
 

@@ -79,6 +79,7 @@ def run(
     loss: Callable[[Any, Any], Tensor] | None = None,
     module: nn.Module | None = None,
     data: Points | None = None,
+    optimizer: type[torch.optim.AdamW] = torch.optim.AdamW,
 ) -> tuple[Outcome, nn.Module]:
     data, module = data or Points(), module or network()
 
@@ -90,7 +91,7 @@ def run(
         network=module,
         data=data,
         loss=loss or nn.CrossEntropyLoss(reduction="none"),
-        optimizer=lambda it: torch.optim.AdamW(
+        optimizer=lambda it: optimizer(
             parameter_groups(it, learning_rate=0.02, layer_decay=0.5, layers=("0.", "1."))
         ),
         schedule=warmup_cosine(0.1),

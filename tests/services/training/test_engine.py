@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from services.errors import Cancelled, StateConflict, UnusableInput
+from services.errors import Cancelled, Interrupted, StateConflict, UnusableInput
 from services.training.checkpoints import LAST
 from services.training.plan import EnginePlan, Freeze
 from services.training.progress import NoProgress
@@ -155,6 +155,38 @@ def test_too_little_memory_halves_the_micro_batch_and_keeps_the_result(tmp_path:
         assert torch.allclose(tensor, other.state_dict()[name], atol=1e-5)
     assert "8 items at a time" in listener.messages()
     assert "4 items at a time" in listener.messages()
+
+
+class HalfStep(torch.optim.AdamW):
+    """Once, at its 13th step, moves one weight and has no memory for the others."""
+
+    steps = 0
+
+    def step(self, closure: Any = None) -> Any:
+        HalfStep.steps += 1
+        if HalfStep.steps == 13:
+            self.param_groups[0]["params"][0].data.add_(1.0)
+            raise torch.OutOfMemoryError("simulated")
+        return super().step(closure)
+
+
+def test_too_little_memory_for_the_optimizer_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    plan, data = replace(PLAN, accumulation=1, freeze=()), Points(jitter=0.0)
+
+    def module() -> nn.Module:
+        torch.manual_seed(3)
+        return nn.Sequential(nn.Linear(2, 2))
+
+    _, undisturbed = run(tmp_path / "one", plan, module=module(), data=data)
+    told = Listener()
+    half = {"data": data, "optimizer": HalfStep, "progress": told}
+    with pytest.raises(Interrupted, match="memory did not suffice"):
+        run(tmp_path / "other", plan, module=module(), **half)
+    outcome, resumed = run(tmp_path / "other", plan, module=module(), **half)
+    assert outcome.epochs == plan.epochs
+    assert "computed 8 items at a time" in told.messages()
+    for name, tensor in undisturbed.state_dict().items():
+        assert torch.allclose(tensor, resumed.state_dict()[name], atol=1e-5), name
 
 
 def test_too_little_memory_for_one_item_ends_the_run(tmp_path: Path) -> None:

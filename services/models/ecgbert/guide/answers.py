@@ -9,17 +9,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.ecg.record import IntArray
 from services.models.ecgbert.guide.chunks import ChunkedSentences, in_groups
 from services.models.ecgbert.guide.losses import class_probabilities
 from services.models.ecgbert.guide.network import GuideClassifier
 from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences
 from services.training.progress import Progress
+from services.training.reading import Batches
 
 
 def beat_probabilities(
-    network: GuideClassifier, record: RecordSentences, *, progress: Progress
+    network: GuideClassifier,
+    record: RecordSentences,
+    *,
+    progress: Progress,
+    batches: Batches | None = None,
 ) -> NDArray[np.float32]:
-    """(n_beats, n_classes), each row summing to 1.
+    """(n_beats, n_classes), each row summing to 1. batches: as for `lead_logits`.
 
     A beat's logits in a lead are the mean over its tokens (P, QRS and T; background has no say),
     its logits the mean over the leads.
@@ -27,33 +33,46 @@ def beat_probabilities(
     network.eval()
     sums = torch.zeros((len(record.peaks), network.config.n_outputs))
     n_leads = torch.zeros(len(record.peaks))
-    for lead, logits in zip(record.leads, lead_logits(network, record, progress), strict=True):
+    found = lead_logits(network, record, progress, batches)
+    for lead, logits in zip(record.leads, found, strict=True):
         beat = torch.from_numpy(np.asarray(lead.beat, dtype=np.int64))
         own = torch.nonzero(beat >= 0)[:, 0]
         n_tokens = torch.bincount(beat[own], minlength=len(sums))
         total = torch.zeros_like(sums).index_add(0, beat[own], logits[own])
         sums += total / n_tokens.clamp(min=1)[:, None]
         n_leads += n_tokens > 0
-    found = class_probabilities((sums / n_leads.clamp(min=1)[:, None]).double())
-    return np.asarray(found.float().numpy())
+    answer = class_probabilities((sums / n_leads.clamp(min=1)[:, None]).double())
+    return np.asarray(answer.float().numpy())
 
 
 def lead_logits(
-    network: GuideClassifier, record: RecordSentences, progress: Progress
+    network: GuideClassifier,
+    record: RecordSentences,
+    progress: Progress,
+    batches: Batches | None = None,
 ) -> list[Tensor]:
-    """Logits of each lead's tokens, (n_tokens, n_outputs) each, on the CPU."""
+    """Logits of each lead's tokens, (n_tokens, n_outputs) each, on the CPU.
+
+    batches: how many chunks at once, fewer where the device's memory is full; without it that is
+    the caller's to deal with.
+    """
     sentences = ChunkedSentences([record])
-    found: list[Tensor] = []
+
+    def logits(chunks: IntArray) -> Tensor:
+        progress.check_cancelled()
+        progress.advance(0.4 + 0.6 * chunks[0] / len(sentences), stage="labelling beats")
+        out: Tensor = network(
+            sentences.tokens(chunks).to(network.device),
+            sentences.signal(chunks).to(network.device),
+            sentences.lengths(chunks),
+        )
+        return out.float().cpu()
+
     with torch.inference_mode():
-        for chunks in in_groups(len(sentences)):
-            progress.check_cancelled()
-            progress.advance(0.4 + 0.6 * chunks[0] / len(sentences), stage="labelling beats")
-            logits = network(
-                sentences.tokens(chunks).to(network.device),
-                sentences.signal(chunks).to(network.device),
-                sentences.lengths(chunks),
-            )
-            found.append(logits.float().cpu())
+        if batches is not None:
+            found = list(batches.through(len(sentences), logits))
+        else:
+            found = [logits(chunks) for chunks in in_groups(len(sentences))]
     sizes = [len(lead) for lead in record.leads]
     return list(torch.split(torch.cat(found), sizes)) if found else []
 

@@ -12,6 +12,7 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor
 
+from services.disk import one_at_a_time
 from services.ecg.record import FloatArray, IntArray
 from services.models.ecgbert.guide.losses import Target
 from services.models.ecgbert.guide.network import GuideClassifier
@@ -26,7 +27,7 @@ from services.training.progress import Progress
 
 # larger embeddings than this are computed when they are needed: a token's has 128 bytes
 LARGEST_CACHE_BYTES = 4 * 1024**3
-_CHUNKS_AT_ONCE = 16
+CHUNKS_AT_ONCE = 16
 
 
 class ChunkedSentences:
@@ -142,8 +143,9 @@ def frozen_chunks(
     """
     if sentences.n_tokens * WIDTH * 4 > LARGEST_CACHE_BYTES:
         return EmbeddingChunks(sentences, network)
-    if not path.is_file():
-        _write_embedding(network, sentences, path, progress)
+    with one_at_a_time(path.with_suffix(".lock")):  # of several processes one writes
+        if not path.is_file():
+            _write_embedding(network, sentences, path, progress)
     return EmbeddedChunks(sentences, np.load(path, mmap_mode="r", allow_pickle=False))
 
 
@@ -161,7 +163,7 @@ def embedding_of(network: GuideClassifier, sentences: ChunkedSentences, chunks: 
     return found.cpu()
 
 
-def in_groups(n_chunks: int, size: int = _CHUNKS_AT_ONCE) -> Iterator[IntArray]:
+def in_groups(n_chunks: int, size: int = CHUNKS_AT_ONCE) -> Iterator[IntArray]:
     """The chunks in order, so many at a time."""
     for first in range(0, n_chunks, size):
         yield np.arange(first, min(first + size, n_chunks))

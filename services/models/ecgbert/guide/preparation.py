@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.disk import one_at_a_time
 from services.ecg.labels import BINARY_CLASSES, aami_class_indices
 from services.ecg.record import Annotations, EcgRecord, FloatArray, IntArray
 from services.ecg.resampling import indices_at_rate
@@ -140,9 +141,21 @@ def prepared_sentences(
     """Sentences of both sets, memory-mapped in `folder`, and the centres that chose their tokens.
 
     Each record is read once. What a stopped call left is taken up; centres are fitted to the
-    training records alone. Raises UnusableInput for a record that cannot be read or learned from.
+    training records alone. Of several processes that ask at once, one works and the others wait.
+    Raises UnusableInput for a record that cannot be read or learned from.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    with one_at_a_time(folder / "lock"):
+        return _prepared(train, validation, plan, folder, progress)
+
+
+def _prepared(
+    train: LabelledRecords,
+    validation: LabelledRecords,
+    plan: SentencePlan,
+    folder: Path,
+    progress: Progress,
+) -> tuple[list[RecordSentences], list[RecordSentences], Clusters]:
     total = len(train) + len(validation)
     paths = [folder / f"{number:05d}.clean.npz" for number in range(total)]
     for number, path in enumerate(paths):

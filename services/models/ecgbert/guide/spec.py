@@ -11,7 +11,7 @@ from dataclasses import replace
 from services.ecg.labels import AAMI_CLASSES, BINARY_CLASSES
 from services.models.ecgbert import spec
 from services.models.ecgbert.reference import spec as reference
-from services.models.spec import FamilySpec, Hyperparameter
+from services.models.spec import FREEZE_LENGTH, FamilySpec, Hyperparameter
 
 FAMILY = "ecgbert-guide"
 
@@ -48,8 +48,14 @@ HYPERPARAMETERS = {
         minimum=1,
         maximum=256,
     ),
+    "accumulation": Hyperparameter(
+        1, "micro-batches that a batch is computed in, to save memory", minimum=1, maximum=256
+    ),
     "learning_rate": Hyperparameter(
         reference.LEARNING_RATE, "of Adam, at its highest", minimum=1e-6, maximum=0.1
+    ),
+    "layer_decay": Hyperparameter(
+        1.0, "learning rate of a layer, as a share of that of the next", minimum=0.1, maximum=1.0
     ),
     "schedule": Hyperparameter(
         "constant",
@@ -66,8 +72,17 @@ HYPERPARAMETERS = {
         maximum=1.0,
     ),
     "train_embedding": Hyperparameter(
-        False, "whether tokens' and signal's embedding learn too; the guide freezes them"
+        False,
+        "whether tokens' and signal's embedding learn too; the guide freezes them. With "
+        "freeze_epochs or freeze_updates they learn when those are over",
     ),
+    "freeze_layers": Hyperparameter(
+        0,
+        "how many layers stand still as well, with the embedding before them",
+        minimum=0,
+        maximum=spec.LAYERS,
+    ),
+    **FREEZE_LENGTH,
     "loss": Hyperparameter(
         "cross_entropy",
         "cross_entropy (binary: on logits), or focal, which looks away from what is easy",

@@ -13,8 +13,14 @@ from torch import Tensor, nn
 
 from services.ecg.record import IntArray
 from services.errors import UnusableInput
+from services.models.ecgbert import spec
 from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
-from services.models.ecgbert.guide.chunks import ChunkedSentences, WordChunks, frozen_chunks
+from services.models.ecgbert.guide.chunks import (
+    CHUNKS_AT_ONCE,
+    ChunkedSentences,
+    WordChunks,
+    frozen_chunks,
+)
 from services.models.ecgbert.guide.losses import token_loss
 from services.models.ecgbert.guide.network import (
     EMBEDDING,
@@ -27,11 +33,14 @@ from services.models.ecgbert.guide.sentences import RecordSentences
 from services.models.ecgbert.guide.spec import HYPERPARAMETERS, LABELS_OF
 from services.models.spec import chosen_hyperparameters
 from services.training.engine import Outcome, Training, trained
-from services.training.plan import EnginePlan, constant, warmup_cosine
+from services.training.freezing import parameter_groups
+from services.training.plan import EnginePlan, Freeze, constant, frozen_for, warmup_cosine
 from services.training.progress import NoProgress, Progress
+from services.training.reading import Batches
 from services.training.seeds import one_thread, seed_everything
 
 _RISING_SHARE = 0.1
+_LAYERS = "transformer.layers."
 
 
 @dataclass(frozen=True)
@@ -46,11 +55,16 @@ class GuideRecipe:
     attention_window: int
     epochs: int
     batch: int
+    accumulation: int
     learning_rate: float
+    layer_decay: float
     schedule: str
     shuffle: bool
     chunk_share: float
     train_embedding: bool
+    freeze_layers: int
+    freeze_epochs: int
+    freeze_updates: int
     loss: str
     class_weights: str
     clusters: str
@@ -67,6 +81,16 @@ class GuideRecipe:
         """The network that it trains."""
         n_outputs = 1 if self.classes == "binary" else len(self.labels)
         return GuideConfig(n_outputs, self.granularity, self.attention_window)
+
+    @property
+    def frozen(self) -> tuple[Freeze, ...]:
+        """What stands still, and how long; a frozen embedding's output is computed once instead."""
+        lasting = {"epochs": self.freeze_epochs, "updates": self.freeze_updates}
+        layers = tuple(f"*{_LAYERS}{number}.*" for number in range(self.freeze_layers))
+        embedding: tuple[str, ...] = ()
+        if self.train_embedding and (layers or any(lasting.values())):
+            embedding = tuple(f"{prefix}*" for prefix in EMBEDDING)
+        return frozen_for(embedding + layers, **lasting)
 
 
 def recipe(given: Mapping[str, Any]) -> GuideRecipe:
@@ -110,25 +134,29 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
     module: nn.Module = network if chosen.train_embedding else FrozenEmbedding(network)
     data: Any = WordChunks(sentences)
     if not chosen.train_embedding:
+        for name, parameter in network.named_parameters():  # several processes wait for all others
+            parameter.requires_grad_(not name.startswith(EMBEDDING))
         data = frozen_chunks(network, sentences, workspace / "embedded.npy", progress=progress)
     scored = bool(validation)
     training = Training(
         network=module,
         data=data,
         loss=token_loss(chosen.loss, chosen.class_weights, counts),
-        optimizer=lambda _: torch.optim.Adam(_learning(network, chosen), lr=chosen.learning_rate),
-        validate=_validation(network, validation, chosen.labels),
+        optimizer=lambda _: torch.optim.Adam(_groups(network, chosen)),
+        validate=_validation(network, validation, chosen.labels, progress),
         schedule=warmup_cosine(_RISING_SHARE) if chosen.schedule == "cosine" else constant,
         order=lambda rng: epoch_order(rng, len(sentences), chosen),
     )
     plan = EnginePlan(
         epochs=chosen.epochs,
         batch=chosen.batch,
+        accumulation=min(chosen.accumulation, chosen.batch),
         gradient_norm=None,
         patience=chosen.patience or None,
         monitor="macro_f1" if scored else "loss",
         higher_is_better=scored,
         precision=chosen.precision,
+        freeze=chosen.frozen,
         checkpoint_every_s=checkpoint_every_s,
         seed=seed,
     )
@@ -144,25 +172,34 @@ def epoch_order(rng: np.random.Generator, n_chunks: int, chosen: GuideRecipe) ->
     return drawn if chosen.shuffle else np.sort(drawn)
 
 
-def _learning(network: GuideClassifier, chosen: GuideRecipe) -> list[nn.Parameter]:
-    """The encoder and the head; the embedding too where the recipe says so."""
-    return [
-        parameter
-        for name, parameter in network.named_parameters()
-        if chosen.train_embedding or not name.startswith(EMBEDDING)
-    ]
+def _groups(network: GuideClassifier, chosen: GuideRecipe) -> list[dict[str, Any]]:
+    """Of what may learn, by layer; nothing is decayed, as in the guide."""
+    return parameter_groups(
+        network,
+        learning_rate=chosen.learning_rate,
+        weight_decay=0.0,
+        layer_decay=chosen.layer_decay,
+        layers=(EMBEDDING, *(f"{_LAYERS}{number}." for number in range(spec.LAYERS))),
+    )
 
 
 def _validation(
-    network: GuideClassifier, records: Sequence[RecordSentences], names: Sequence[str]
+    network: GuideClassifier,
+    records: Sequence[RecordSentences],
+    names: Sequence[str],
+    progress: Progress,
 ) -> Callable[[nn.Module], dict[str, float]]:
     labels = [beat_labels(record) for record in records]
+    batches = Batches(CHUNKS_AT_ONCE, progress)
 
     def scores(_: nn.Module) -> dict[str, float]:
         if not records:
             return {}
         quiet = NoProgress()
-        found = [beat_probabilities(network, record, progress=quiet) for record in records]
+        found = [
+            beat_probabilities(network, record, progress=quiet, batches=batches)
+            for record in records
+        ]
         return beat_scores(found, labels, names)
 
     return scores

@@ -10,9 +10,11 @@ import torch
 from services.errors import Cancelled, UnusableInput
 from services.models import weights
 from services.models.ecgbert.family import FAMILY
-from services.models.ecgbert.fine_tuning import BeatLoss
+from services.models.ecgbert.fine_tuning import BeatLoss, layers_of
 from services.models.ecgbert.model_folder import read_model_folder
+from services.models.ecgbert.network import BeatNetwork, NetworkConfig
 from services.models.interface import FineTunePlan, LabelledRecord
+from services.training.freezing import parameter_groups
 from services.training.progress import NoProgress, Progress
 from tests.services.models.ecgbert.labelled_beats import base_folder, labelled_record, plan
 
@@ -146,3 +148,16 @@ def test_what_is_frozen_stands_still(
         if not torch.equal(tensor, parameters[name])
     }
     assert moved == learning
+
+
+def test_a_layer_learns_at_a_share_of_the_next_one_s_rate() -> None:
+    network = BeatNetwork(NetworkConfig(layers=2))
+    groups = parameter_groups(
+        network, learning_rate=0.08, layer_decay=0.5, layers=layers_of(network.config)
+    )
+    rate = {id(parameter): group["lr"] for group in groups for parameter in group["params"]}
+    found = {name: rate[id(parameter)] for name, parameter in network.named_parameters()}
+    assert found["head.weight"] == 0.08
+    assert {found[name] for name in found if name.startswith("layers.1.")} == {0.04}
+    assert {found[name] for name in found if name.startswith("layers.0.")} == {0.02}
+    assert {found[name] for name in found if "embedding" in name} == {0.01}

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from services.ecg.labels import AAMI_CLASSES
 from services.errors import Cancelled, UnusableInput
+from services.models.ecgbert import spec
 from services.models.ecgbert.guide import attention, chunks
 from services.models.ecgbert.guide.answers import beat_labels, beat_probabilities, beat_scores
 from services.models.ecgbert.guide.network import EMBEDDING, GuideClassifier
 from services.models.ecgbert.guide.sentences import NO_LABEL, RecordSentences
 from services.models.ecgbert.guide.training import (
+    _groups,
     epoch_order,
     new_network,
     recipe,
@@ -25,6 +31,7 @@ from services.training.progress import NoProgress
 from tests.services.models.ecgbert.guide.made_sentences import QUICK, made_record
 
 QUIET = NoProgress()
+PROCESSES = get_context("forkserver")
 
 
 class CancelledOnce(NoProgress):
@@ -118,6 +125,113 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(tmp_path: Path, embeddin
     assert [entry["loss"] for entry in history] == [entry["loss"] for entry in again]
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, stopped.state_dict()[name]), name
+
+
+def test_micro_batches_leave_the_result_as_it_is(tmp_path: Path) -> None:
+    given = {**QUICK, "epochs": 2, "batch": 4}
+    given["train_embedding"] = False  # the U-Net's norms see a micro-batch
+    with _without_dropout():
+        whole, _ = fitted(given, tmp_path / "whole")
+        parted, _ = fitted({**given, "accumulation": 3}, tmp_path / "parted")
+    for name, tensor in whole.state_dict().items():
+        if name.endswith("in_proj_bias"):  # that of the keys has no gradient but for rounding
+            continue
+        assert torch.allclose(tensor, parted.state_dict()[name], atol=1e-4), name
+
+
+def test_a_layer_learns_at_a_share_of_the_next_one_s_rate() -> None:
+    chosen = recipe({"layer_decay": 0.5, "learning_rate": 0.08, "train_embedding": True})
+    network = new_network(chosen, seed=0, base=None)
+    rate = {id(p): group["lr"] for group in _groups(network, chosen) for p in group["params"]}
+    found = {name: rate[id(parameter)] for name, parameter in network.named_parameters()}
+    assert found["head.1.weight"] == 0.08
+    assert found["transformer.layers.3.linear1.weight"] == 0.04
+    assert found["transformer.layers.0.norm1.bias"] == 0.005
+    embedding = {found[name] for name in found if name.startswith(EMBEDDING)}
+    assert embedding == {0.0025}
+
+
+def test_layers_stand_still_for_as_long_as_asked(tmp_path: Path) -> None:
+    given = {**QUICK, "epochs": 1, "freeze_layers": 2}
+    before = new_network(recipe(given), seed=5, base=None).state_dict()
+    held, _ = fitted(given, tmp_path / "held")
+    for name, tensor in held.state_dict().items():
+        layer = name.removeprefix("transformer.layers.")[:1]
+        stands = name.startswith(EMBEDDING) or layer in ("0", "1")
+        assert torch.equal(before[name], tensor) == stands, name
+    thawed, _ = fitted({**given, "freeze_updates": 2}, tmp_path / "thawed")
+    name = "transformer.layers.0.linear1.weight"
+    assert not torch.equal(before[name], thawed.state_dict()[name])
+
+
+def test_validation_goes_on_in_smaller_batches_where_memory_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fits = 2
+    labelled = GuideClassifier.labelled
+
+    def hungry(self: GuideClassifier, embedded: torch.Tensor, lengths: torch.Tensor) -> Any:
+        if not self.training and len(lengths) > fits:
+            raise torch.OutOfMemoryError("simulated")
+        return labelled(self, embedded, lengths)
+
+    chosen, told = recipe({**QUICK, "epochs": 1}), Told()
+    train = [made_record(f"t{i}", seed=i) for i in range(2)]
+    long = [made_record("v", seed=9, n_beats=3600)]  # of several chunks
+    figures = []
+    for number in range(2):
+        network = new_network(chosen, seed=5, base=None)
+        outcome = trained_classifier(
+            network, train, long, chosen,
+            seed=5, workspace=tmp_path / str(number), device="cpu", progress=told,
+        )  # fmt: skip
+        figures.append(outcome.history[0]["metrics"])
+        monkeypatch.setattr(GuideClassifier, "labelled", hungry)
+    assert figures[0] == figures[1]
+    assert [message.split()[-5] for message in told.messages] == ["8", "4", "2"]
+
+
+class Told(NoProgress):
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        self.messages += [data["message"]] if kind == "log" else []
+
+
+@contextmanager
+def _without_dropout() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spec, "DROPOUT", 0.0)
+        yield
+
+
+@pytest.mark.parametrize("embedding", [False, True])
+def test_two_processes_train_together(tmp_path: Path, embedding: bool) -> None:
+    processes = [
+        PROCESSES.Process(target=_one_of_two, args=(rank, str(tmp_path), embedding))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0
+    one, other = (
+        torch.load(tmp_path / f"weights-{rank}.pt", weights_only=True) for rank in range(2)
+    )
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def _one_of_two(rank: int, folder: str, embedding: bool) -> None:
+    meeting = f"file://{folder}/meeting"
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    given = {**QUICK, "epochs": 2, "batch": 2, "train_embedding": embedding}
+    network, _ = fitted(given, Path(folder) / "run")
+    weights = {n: t for n, t in network.state_dict().items() if "running" not in n}
+    torch.save(weights, f"{folder}/weights-{rank}.pt")
+    dist.destroy_process_group()
 
 
 def test_binary_models_have_one_output_and_two_answers(tmp_path: Path) -> None:
