@@ -6,7 +6,9 @@ machine, and networks that a setting names, as the project `default`.
 
 from __future__ import annotations
 
+import hashlib
 import time
+from collections.abc import Callable
 
 from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -17,6 +19,7 @@ from services.access import keys
 from services.access.caller import DEFAULT_PROJECT, LOCAL_CALLER, Caller
 from services.access.caller import Scope as KeyScope
 from services.access.clients import IPNetwork, may_call
+from services.access.keys import GoodKey
 from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import EctopyError, NotAuthenticated, NotPermitted
 
@@ -28,6 +31,8 @@ OPEN_FOLDERS = ("/web/", "/docs/")
 LOCAL_PATHS = frozenset({"/metrics", "/v1/system"})
 LOCAL_WATCHER = Caller(DEFAULT_PROJECT, frozenset({KeyScope.READ, KeyScope.ADMIN}))
 LOOK_AGAIN_S = 1.0
+REMEMBERED_S = 10.0
+MOST_REMEMBERED = 1000
 NOT_LOCAL = (
     "no API keys are configured, so only this machine may call: make one with "
     "`ectopy keys create`, or allow networks with ECTOPY_ALLOWED_CLIENTS"
@@ -35,23 +40,55 @@ NOT_LOCAL = (
 
 
 class KeyRing:
-    """Asks the database about keys. That there are some is never forgotten, for it stays so."""
+    """Asks the database about keys. That there are some is never forgotten, for it stays so.
 
-    def __init__(self, sessions: SessionFactory) -> None:
-        self._sessions = sessions
+    A good key is remembered for a few seconds while the database tells of every key that is
+    revoked, and not at all while it may not be heard: asking is a fifth of a short answer.
+    """
+
+    def __init__(self, sessions: SessionFactory, *, is_told: Callable[[], bool]) -> None:
+        """is_told: whether the end of a key would be heard now."""
+        self._sessions, self._is_told = sessions, is_told
         self._configured = False
         self._look_at = 0.0
+        self._good: dict[str, tuple[float, GoodKey]] = {}
+        self._forgotten = 0
+
+    def known_to_be_configured(self) -> bool | None:
+        """`are_configured` where that was found out a moment ago, else None."""
+        fresh = self._configured or time.monotonic() < self._look_at
+        return self._configured if fresh else None
 
     def are_configured(self) -> bool:
-        if not self._configured and time.monotonic() >= self._look_at:
-            with self._sessions() as session:
-                self._configured = keys.are_configured(session)
-            self._look_at = time.monotonic() + LOOK_AGAIN_S
+        known = self.known_to_be_configured()
+        if known is not None:
+            return known
+        with self._sessions() as session:
+            self._configured = keys.are_configured(session)
+        self._look_at = time.monotonic() + LOOK_AGAIN_S
         return self._configured
 
+    def known_caller_of(self, text: str) -> Caller | None:
+        """Whose key this was found to be a moment ago; None: ask."""
+        until, key = self._good.get(_digest(text), (0.0, None))
+        if key is None or time.monotonic() >= until or key.has_expired or not self._is_told():
+            return None
+        return key.caller
+
     def caller_of(self, text: str) -> Caller:
+        forgotten = self._forgotten
         with self._sessions() as session:
-            return keys.caller_of(session, text)
+            found = keys.good_key(session, text)
+        if len(self._good) >= MOST_REMEMBERED:
+            self._good.clear()
+        if forgotten == self._forgotten:  # else one was revoked meanwhile, which may be this
+            self._good[_digest(text)] = (time.monotonic() + REMEMBERED_S, found)
+        return found.caller
+
+    def forget(self) -> None:
+        """A key was revoked, or that may have been missed."""
+        self._forgotten += 1
+        self._good.clear()
 
 
 class KnownCallers:
@@ -86,13 +123,13 @@ class KnownCallers:
         address = client[0] if client else None
         nearby = may_call(address, self._allowed)
         if is_open(scope["path"]):
-            if nearby or await run_in_threadpool(self._key_ring.are_configured):
+            if nearby or await self._are_configured():
                 return None
             raise NotPermitted(NOT_LOCAL)
         sent = [value for name, value in scope["headers"] if name == b"authorization"]
         if sent:
-            return await run_in_threadpool(self._key_ring.caller_of, _key_in(sent))
-        if await run_in_threadpool(self._key_ring.are_configured):
+            return await self._caller_of(_key_in(sent))
+        if await self._are_configured():
             if scope["path"] in LOCAL_PATHS and may_call(address, ()):
                 require_no_other_site(scope, self._hosts)
                 return LOCAL_WATCHER
@@ -101,6 +138,19 @@ class KnownCallers:
             raise NotPermitted(NOT_LOCAL)
         require_no_other_site(scope, self._hosts)
         return LOCAL_CALLER
+
+    async def _caller_of(self, text: str) -> Caller:
+        """Through a thread only where the database has to be asked."""
+        known = self._key_ring.known_caller_of(text)
+        if known is not None:
+            return known
+        return await run_in_threadpool(self._key_ring.caller_of, text)
+
+    async def _are_configured(self) -> bool:
+        known = self._key_ring.known_to_be_configured()
+        return (
+            known if known is not None else await run_in_threadpool(self._key_ring.are_configured)
+        )
 
 
 def is_open(path: str) -> bool:
@@ -113,3 +163,8 @@ def _key_in(headers: list[bytes]) -> str:
     if len(headers) > 1 or kind.lower() != "bearer":
         raise NotAuthenticated("one header `Authorization: Bearer <key>` is expected")
     return text.strip()
+
+
+def _digest(text: str) -> str:
+    """Under which a key is remembered: its text is not, and looking for it tells nothing of it."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,4 +1,8 @@
-"""Typed dependencies, so that an endpoint's signature says what it needs."""
+"""Typed dependencies, so that an endpoint's signature says what it needs.
+
+All are coroutines although none waits: FastAPI runs the others in a thread, each a way there and
+back that costs more than what they do.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ from services.access.caller import Caller
 from services.access.idempotency import MAX_KEY_LENGTH, IdempotentRequest
 
 
-def api_state(request: Request) -> ApiState:
+async def api_state(request: Request) -> ApiState:
     state: ApiState = request.app.state.ectopy
     return state
 
@@ -38,7 +42,7 @@ _key = HTTPBearer(
 )
 
 
-def permitted(
+async def permitted(
     request: Request, scopes: SecurityScopes, _: Annotated[object, Security(_key)]
 ) -> Caller:
     """The caller, whom the middleware knows; NotPermitted unless one of the scopes is held."""
@@ -47,12 +51,12 @@ def permitted(
     return caller
 
 
-def known_caller(request: Request) -> Caller:
+async def known_caller(request: Request) -> Caller:
     caller: Caller = getattr(request.state, STATE_NAME)
     return caller
 
 
-def idempotent_request(
+async def idempotent_request(
     request: Request,
     caller: Annotated[Caller, Depends(known_caller)],
     idempotency_key: Annotated[

@@ -21,7 +21,7 @@ class Page:
     after: str | None
 
 
-def page(
+async def page(
     limit: Annotated[int, Query(ge=1, le=200, description="how many at most")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before")] = None,
 ) -> Page:

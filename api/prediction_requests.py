@@ -22,7 +22,6 @@ from services.db.durability import commit_without_waiting
 from services.errors import StateConflict, Unavailable
 from services.jobs import lifecycle
 from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE
-from services.jobs.states import ENDED
 from services.predictions import service as predictions
 from services.predictions.row import PredictionRow
 from services.predictions.service import PredictionRequest
@@ -148,9 +147,11 @@ def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> 
 
 
 def _view_if_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:
+    """Most looks come too early, and whether it has ended is soon asked."""
     with state.reads() as session:
-        found = predictions.whole(session, made.project_id, made.id)
-        return prediction_json(found) if found.row.job.status in ENDED else None
+        if not lifecycle.has_ended(session, made.job_id):
+            return None
+        return prediction_json(predictions.whole(session, made.project_id, made.id))
 
 
 def _view(state: ApiState, made: PredictionRow) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from api.admission import Turns
 from api.callers import KeyRing
 from api.waiting import JobWaiter
+from services.access import keys
 from services.db.session import (
     SessionFactory,
     engine_for,
@@ -35,7 +36,8 @@ class ApiState:
 
     def __post_init__(self) -> None:
         self.reads = single_statements(self.sessions)
-        self.key_ring = KeyRing(self.reads)
+        self.key_ring = KeyRing(self.reads, is_told=lambda: self.waiter.hears)
+        self.waiter.tell(keys.CHANNEL, self.key_ring.forget)
         self.uploads = Turns(
             at_once=self.settings.uploads_at_once,
             waiting=self.settings.uploads_waiting,

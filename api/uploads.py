@@ -46,7 +46,7 @@ class RecordForm:
         }
 
 
-def record_form(
+async def record_form(
     file: Annotated[
         list[UploadFile],
         File(description="the files of one record: `.hea` + `.dat` (+ `.atr`), or one `.zip`"),

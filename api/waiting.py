@@ -37,7 +37,7 @@ _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]+)\"?\s*(?:$|[,;])", re.IGN
 _HAS_WAIT = re.compile(r"(?:^|[,;\s])wait\s*(?:$|[=,;])", re.IGNORECASE)
 
 
-def preferred_wait_s(
+async def preferred_wait_s(
     prefer: Annotated[
         str | None,
         Header(description="`wait=N` (RFC 7240): hold the answer up to N seconds, at most 60."),
@@ -53,13 +53,18 @@ def preferred_wait_s(
 
 
 class JobWaiter:
-    """Wakes coroutines when a job's row has changed."""
+    """Wakes coroutines when a job's row has changed, and tells of what else is notified."""
 
     def __init__(self, url: URL) -> None:
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
-        self._hears = False
+        self._told: dict[str, Callable[[], None]] = {}
+        self.hears = False  # whether notifications come
+
+    def tell(self, channel: str, action: Callable[[], None]) -> None:
+        """Calls `action` at each notification of a channel, and when one may have been missed."""
+        self._told[channel] = action
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._listen())
@@ -83,7 +88,7 @@ class JobWaiter:
                 left = deadline - time.monotonic()
                 if found is not None or left <= 0:
                     return found
-                every = LOOK_EVERY_S if answered and self._hears else LOOK_UNHEARD_S
+                every = LOOK_EVERY_S if answered and self.hears else LOOK_UNHEARD_S
                 await _wait_for(changed, min(left, every))
         finally:
             self._forget(job_id, changed)
@@ -106,15 +111,24 @@ class JobWaiter:
             self._conninfo, autocommit=True, connect_timeout=5
         )
         async with connection:
-            await connection.execute(f"listen {CHANNEL}")
-            self._hears = True
+            for channel in (CHANNEL, *self._told):
+                await connection.execute(f"listen {channel}")
+            self.hears = True
             try:
-                self._wake(*self._waiting)  # what happened meanwhile was not heard
+                self._wake_all()  # what happened meanwhile was not heard
                 async for notification in connection.notifies():
-                    self._wake(notification.payload)
+                    if notification.channel in self._told:
+                        self._told[notification.channel]()
+                    else:
+                        self._wake(notification.payload)
             finally:
-                self._hears = False
-                self._wake(*self._waiting)
+                self.hears = False
+                self._wake_all()
+
+    def _wake_all(self) -> None:
+        self._wake(*self._waiting)
+        for action in self._told.values():
+            action()
 
     def _wake(self, *job_ids: str) -> None:
         for job_id in job_ids:

@@ -12,6 +12,7 @@ from services.access.row import AuditRow
 
 COMMAND_LINE, UPKEEP = "command line", "upkeep"
 MAX_RESOURCE = 300
+_ENTRY = insert(AuditRow)
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,17 @@ class Deed:
 
 def note(session: Session, deed: Deed) -> None:
     """Adds an entry in this transaction."""
-    session.execute(
-        insert(AuditRow).values(
-            created_at=clock.now(),
-            project_id=deed.project_id,
-            key_id=deed.key_id,
-            client=deed.client,
-            action=deed.action,
-            resource=deed.resource[:MAX_RESOURCE],
-            status=deed.status,
-        )
+    session.connection().execute(
+        _ENTRY,
+        {
+            "created_at": clock.now(),
+            "project_id": deed.project_id,
+            "key_id": deed.key_id,
+            "client": deed.client,
+            "action": deed.action,
+            "resource": deed.resource[:MAX_RESOURCE],
+            "status": deed.status,
+        },
     )
 
 

@@ -11,9 +11,12 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
-from sqlalchemy import exists, select
+from sqlalchemy import Select, String, bindparam, exists, func, select
 from sqlalchemy.orm import Session
 
 from services import clock, ids
@@ -27,7 +30,7 @@ SECRET_BYTES = 32
 _KEY = re.compile(r"ectopy_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,49}", re.ASCII)
 _NO_SHA256 = "0" * 64
-_TELLING = (ApiKeyRow.revoked_at, ApiKeyRow.expires_at)
+CHANNEL = "ectopy_keys"  # of Postgres' notifications: a key was revoked
 REFUSED = "the API key is unknown, has expired or was revoked"
 MISSING = (
     "an API key is needed: send `Authorization: Bearer <key>`; `ectopy keys create` on the "
@@ -85,6 +88,7 @@ def revoke(session: Session, reference: str) -> ApiKeyRow:
         raise NotFound(f"there is no API key {reference[:60]}")
     row.revoked_at = row.revoked_at or clock.now()
     session.flush()
+    session.execute(select(func.pg_notify(CHANNEL, "")))
     return row
 
 
@@ -98,17 +102,41 @@ def are_configured(session: Session) -> bool:
     return bool(session.scalar(select(exists().select_from(ApiKeyRow))))
 
 
+@dataclass(frozen=True)
+class GoodKey:
+    """Whose a key is, and until when it is good: for whoever remembers it for a while."""
+
+    caller: Caller
+    expires_at: datetime | None
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expires_at is not None and self.expires_at <= clock.now()
+
+
 def caller_of(session: Session, text: str) -> Caller:
     """Whose key this is; NotAuthenticated does not say what is wrong with it."""
+    return good_key(session, text).caller
+
+
+def good_key(session: Session, text: str) -> GoodKey:
+    """The same, with its end. When one is revoked, `CHANNEL` tells."""
     match = _KEY.fullmatch(text)
     prefix = match["prefix"] if match else ""
-    columns = (*_TELLING, ApiKeyRow.project_id, ApiKeyRow.sha256, ApiKeyRow.scopes, ApiKeyRow.id)
-    # columns, not a row of the session's: this is asked before every request
-    row = session.execute(select(*columns).where(ApiKeyRow.prefix == prefix)).first()
+    row = session.execute(_of_prefix(), {"prefix": prefix}).first()
     same = hmac.compare_digest(_sha256(text), row.sha256 if row is not None else _NO_SHA256)
     if row is None or not same or not _is_good(row.revoked_at, row.expires_at):
         raise NotAuthenticated(REFUSED)
-    return Caller(row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.id)
+    caller = Caller(row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.id)
+    return GoodKey(caller, row.expires_at)
+
+
+@cache
+def _of_prefix() -> Select[Any]:
+    """Columns, not a row of the session's: this is asked before requests."""
+    telling = (ApiKeyRow.revoked_at, ApiKeyRow.expires_at)
+    columns = (*telling, ApiKeyRow.project_id, ApiKeyRow.sha256, ApiKeyRow.scopes, ApiKeyRow.id)
+    return select(*columns).where(ApiKeyRow.prefix == bindparam("prefix", type_=String))
 
 
 def is_good(row: ApiKeyRow) -> bool:

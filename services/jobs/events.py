@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, func, insert, literal, select
+from sqlalchemy import CTE, ColumnElement, bindparam, func, insert, literal, select
 from sqlalchemy.orm import Session
 
 from services import clock
 from services.jobs.row import JobEventRow
 
 CHANNEL = "ectopy_jobs"
+_DATA, _AT = "event_data", "event_at"
 
 
 def append(session: Session, job_id: str, kind: str, data: dict[str, Any]) -> None:
@@ -23,17 +24,25 @@ def append(session: Session, job_id: str, kind: str, data: dict[str, Any]) -> No
     session.execute(select(func.pg_notify(CHANNEL, job_id)).add_cte(event.cte("event")))
 
 
-def appended(source: CTE, job_id: ColumnElement[str], kind: str, data: dict[str, Any]) -> CTE:
-    """The part of a larger statement that adds an event for each row of `source`."""
+def appended(source: CTE, job_id: ColumnElement[str], kind: str) -> CTE:
+    """The part of a larger statement that adds an event for each row of `source`.
+
+    What the event says and when it was are parameters, which `appending` gives.
+    """
     columns = JobEventRow.__table__.c
     event = select(
         job_id,
         literal(kind),
-        literal(data, columns.data.type),
-        literal(clock.now(), columns.created_at.type),
+        bindparam(_DATA, type_=columns.data.type),
+        bindparam(_AT, type_=columns.created_at.type),
     ).select_from(source)
     names = ["job_id", "kind", "data", "created_at"]
     return insert(JobEventRow).from_select(names, event).cte("event")
+
+
+def appending(data: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of `appended`, for an event of now."""
+    return {_DATA: data, _AT: clock.now()}
 
 
 def after(

@@ -10,9 +10,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Update, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Update,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services import clock, ids, telemetry, tracing
@@ -68,35 +80,35 @@ def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow
 
 def require_room(session: Session, queue: str, *, most: int) -> None:
     """Unavailable when so many jobs wait in a queue that one more would only wait."""
-    waiting = (
+    asked = {"queue": queue, "before": most - 1}
+    if session.execute(_one_that_waits(), asked).first() is not None:
+        raise Unavailable(f"{most} jobs wait in the queue {queue} (ECTOPY_JOBS_WAITING)")
+
+
+@cache
+def _one_that_waits() -> Select[Any]:
+    return (
         select(JobRow.id)
         .where(
             JobRow.status == JobStatus.QUEUED,
-            JobRow.queue == queue,
+            JobRow.queue == bindparam("queue", type_=String),
             JobRow.finished_at.is_(None),  # for the index of what is unfinished
         )
-        .offset(most - 1)
+        .offset(bindparam("before", type_=Integer))
         .limit(1)
     )
-    if session.execute(waiting).first() is not None:
-        raise Unavailable(f"{most} jobs wait in the queue {queue} (ECTOPY_JOBS_WAITING)")
 
 
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
     """Queued -> running for this worker, in one statement; None when another was faster."""
     now = clock.now()
-    queued = update(JobRow).where(JobRow.id == job_id, JobRow.status == JobStatus.QUEUED)
-    running = queued.values(
-        status=JobStatus.RUNNING,
-        worker=worker,
-        attempts=JobRow.attempts + 1,
-        lease_expires_at=now + timedelta(seconds=lease_s),
-        started_at=now,
-        progress=0.0,
-    )
-    traced = (JobRow.request_id, JobRow.trace_parent, JobRow.created_at)
-    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, *traced)
-    row = _moved(session, running, JobStatus.RUNNING, returning=found, is_durable=False)
+    asked = {
+        "of_job": job_id,
+        "by_worker": worker,
+        "lease_until": now + timedelta(seconds=lease_s),
+        "now": now,
+    }
+    row = session.execute(_claiming(), asked | _telling(JobStatus.RUNNING)).first()
     if row is None:
         return None
     return JobClaim(
@@ -148,15 +160,24 @@ def holds(session: Session, claim: JobClaim) -> bool | None:
     return None if asked else True
 
 
+def has_ended(session: Session, job_id: str) -> bool:
+    """Whether a job has come to its end, or is gone."""
+    return session.execute(_unfinished(), {"of_job": job_id}).first() is None
+
+
+@cache
+def _unfinished() -> Select[Any]:
+    of_job = bindparam("of_job", type_=String)
+    return select(JobRow.id).where(JobRow.id == of_job, JobRow.finished_at.is_(None))
+
+
 def finish(
     session: Session, claim: JobClaim, status: JobStatus, error: dict[str, Any] | None = None
 ) -> bool:
     """Running -> ended; False when the claim is no longer good, and then nothing may be kept."""
-    values: dict[str, Any] = {"status": status, "error": error, "finished_at": clock.now()}
-    if status == JobStatus.SUCCEEDED:
-        values["progress"] = 1.0
-    ended = _held(claim).values(lease_expires_at=None, **values)
-    return _moved(session, ended, status, error) is not None
+    asked = _held_by(claim) | {"to_status": status, "with_error": error, "now": clock.now()}
+    statement = _finishing(succeeded=status == JobStatus.SUCCEEDED)
+    return session.execute(statement, asked | _telling(status, error)).first() is not None
 
 
 def release(session: Session, claim: JobClaim) -> bool:
@@ -166,23 +187,13 @@ def release(session: Session, claim: JobClaim) -> bool:
     """
     if _end_cancelled(session, claim):
         return True
-    queued = _held(claim).values(
-        status=JobStatus.QUEUED,
-        worker=None,
-        lease_expires_at=None,
-        sent_at=None,
-        attempts=JobRow.attempts - 1,
-    )
-    return _moved(session, queued, JobStatus.QUEUED) is not None
+    asked = _held_by(claim) | _telling(JobStatus.QUEUED)
+    return session.execute(_releasing(), asked).first() is not None
 
 
 def _end_cancelled(session: Session, claim: JobClaim) -> bool:
-    cancelled = (
-        _held(claim)
-        .where(JobRow.cancel_requested)
-        .values(status=JobStatus.CANCELLED, lease_expires_at=None, finished_at=clock.now())
-    )
-    return _moved(session, cancelled, JobStatus.CANCELLED) is not None
+    asked = _held_by(claim) | {"now": clock.now()} | _telling(JobStatus.CANCELLED)
+    return session.execute(_cancelling(), asked).first() is not None
 
 
 def cancel(session: Session, job_id: str, *, error: dict[str, Any] | None = None) -> JobStatus:
@@ -301,26 +312,89 @@ def _is_held(claim: JobClaim) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _moved(
-    session: Session,
+# Moves are statements that are made once, for that takes longer than running one.
+
+_NOW = bindparam("now", type_=JobRow.created_at.type)
+_UPDATE_OF_HELD = update(JobRow).where(
+    JobRow.id == bindparam("of_job", type_=String),
+    JobRow.status == JobStatus.RUNNING,
+    JobRow.worker == bindparam("by_worker", type_=String),
+    JobRow.attempts == bindparam("at_attempt", type_=Integer),
+)
+
+
+def _held_by(claim: JobClaim) -> dict[str, Any]:
+    return {"of_job": claim.job_id, "by_worker": claim.worker, "at_attempt": claim.attempt}
+
+
+@cache
+def _claiming() -> Select[Any]:
+    of_job = bindparam("of_job", type_=String)
+    queued = update(JobRow).where(JobRow.id == of_job, JobRow.status == JobStatus.QUEUED)
+    running = queued.values(
+        status=JobStatus.RUNNING,
+        worker=bindparam("by_worker", type_=String),
+        attempts=JobRow.attempts + 1,
+        lease_expires_at=bindparam("lease_until", type_=JobRow.created_at.type),
+        started_at=_NOW,
+        progress=0.0,
+    )
+    traced = (JobRow.request_id, JobRow.trace_parent, JobRow.created_at)
+    found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, *traced)
+    return _move(running, returning=found, is_durable=False)
+
+
+@cache
+def _finishing(*, succeeded: bool) -> Select[Any]:
+    ended = _UPDATE_OF_HELD.values(
+        status=bindparam("to_status", type_=String),
+        error=bindparam("with_error", type_=JobRow.error.type),
+        finished_at=_NOW,
+        lease_expires_at=None,
+    )
+    return _move(ended.values(progress=1.0) if succeeded else ended)
+
+
+@cache
+def _releasing() -> Select[Any]:
+    queued = _UPDATE_OF_HELD.values(
+        status=JobStatus.QUEUED,
+        worker=None,
+        lease_expires_at=None,
+        sent_at=None,
+        attempts=JobRow.attempts - 1,
+    )
+    return _move(queued)
+
+
+@cache
+def _cancelling() -> Select[Any]:
+    asked = _UPDATE_OF_HELD.where(JobRow.cancel_requested)
+    ended = asked.values(status=JobStatus.CANCELLED, lease_expires_at=None, finished_at=_NOW)
+    return _move(ended)
+
+
+def _move(
     move: Update,
-    status: JobStatus,
-    error: dict[str, Any] | None = None,
     *,
     returning: tuple[InstrumentedAttribute[Any], ...] = (),
     is_durable: bool = True,
-) -> Row[*tuple[Any, ...]] | None:
-    """Makes a move, tells of it and wakes its waiters in one statement; None when it may not be.
+) -> Select[Any]:
+    """Makes a move, tells of it and wakes its waiters in one statement; no row when it may not be.
 
     is_durable: whether the commit waits for the disk. A claim need not: should the database forget
     it in a crash, the job is queued again, and whoever runs it finds its claim void at the end.
     """
     moved = move.returning(JobRow.id, *returning).cte("moved")
-    told = events.appended(moved, moved.c.id, "status", _status_data(status, error))
+    told = events.appended(moved, moved.c.id, "status")
     said = [*moved.c, func.pg_notify(CHANNEL, moved.c.id)]
     if not is_durable:
         said.append(func.set_config("synchronous_commit", "off", True))
-    return session.execute(select(*said).add_cte(told)).first()
+    return select(*said).add_cte(told)
+
+
+def _telling(status: JobStatus, error: dict[str, Any] | None = None) -> dict[str, Any]:
+    return events.appending(_status_data(status, error))
 
 
 def _tell(

@@ -8,13 +8,16 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     String,
+    Update,
     and_,
     bindparam,
     delete,
     exists,
     func,
+    inspect,
     or_,
     select,
     update,
@@ -176,17 +179,35 @@ def item(session: Session, prediction_id: str, position: int) -> PredictionItemR
 
 
 def end_item(
-    session: Session, prediction_id: str, position: int, **found: dict[str, Any] | bytes | None
+    session: Session,
+    prediction_id: str,
+    position: int,
+    *,
+    summary: dict[str, Any] | None = None,
+    beats: bytes | None = None,
+    error: dict[str, Any] | None = None,
 ) -> None:
     """Writes summary, beats or error of an item, once: one that is done stays as it is."""
-    session.execute(
+    found = {"its_summary": summary, "its_beats": beats, "its_error": error}
+    of = {"of_prediction": prediction_id, "at_position": position}
+    session.connection().execute(_end_item(), found | of)
+
+
+@cache
+def _end_item() -> Update:
+    table = inspect(PredictionItemRow).local_table.c
+    values = {
+        name: bindparam(f"its_{name}", type_=table[name].type)
+        for name in ("summary", "beats", "error")
+    }
+    return (
         update(PredictionItemRow)
         .where(
-            PredictionItemRow.prediction_id == prediction_id,
-            PredictionItemRow.position == position,
+            PredictionItemRow.prediction_id == bindparam("of_prediction", type_=String),
+            PredictionItemRow.position == bindparam("at_position", type_=Integer),
             ~PredictionItemRow.done,
         )
-        .values(done=True, **found)
+        .values(done=True, **values)
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
-from sqlalchemy import Select, delete, inspect, select
+from sqlalchemy import BindParameter, Integer, Select, String, bindparam, delete, inspect, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -12,7 +13,8 @@ from services.records.row import RecordRow
 
 
 def by_id(session: Session, project_id: str, record_id: str) -> RecordRow | None:
-    return session.scalars(_of(project_id).where(RecordRow.id == record_id)).first()
+    wanted = {"project_id": project_id, "record_id": record_id}
+    return session.scalars(_by_id(kept=False), wanted).first()
 
 
 def by_id_of_any_project(session: Session, record_id: str) -> RecordRow | None:
@@ -21,8 +23,8 @@ def by_id_of_any_project(session: Session, record_id: str) -> RecordRow | None:
 
 def by_id_kept_while_used(session: Session, project_id: str, record_id: str) -> RecordRow | None:
     """The row, share-locked: nobody deletes it before this transaction ends."""
-    query = _of(project_id).where(RecordRow.id == record_id).with_for_update(read=True)
-    return session.scalars(query).first()
+    wanted = {"project_id": project_id, "record_id": record_id}
+    return session.scalars(_by_id(kept=True), wanted).first()
 
 
 def by_sha256_kept_while_used(session: Session, project_id: str, sha256: str) -> RecordRow | None:
@@ -50,10 +52,8 @@ def newest_first(
     session: Session, project_id: str, *, before_id: str | None, limit: int
 ) -> list[RecordRow]:
     """A page of records; ids sort by time, so the last id of a page is where the next begins."""
-    query = _of(project_id).order_by(RecordRow.id.desc()).limit(limit)
-    if before_id is not None:
-        query = query.where(RecordRow.id < before_id)
-    return list(session.scalars(query))
+    wanted = {"project_id": project_id, "limit": limit, "before_id": before_id}
+    return list(session.scalars(_newest_first(after_another=before_id is not None), wanted))
 
 
 def remove(session: Session, project_id: str, record_id: str) -> bool:
@@ -66,5 +66,23 @@ def existing(session: Session, record_ids: Iterable[str]) -> set[str]:
     return set(session.scalars(select(RecordRow.id).where(RecordRow.id.in_(list(record_ids)))))
 
 
-def _of(project_id: str) -> Select[RecordRow]:
+def _of(project_id: str | BindParameter[str]) -> Select[RecordRow]:
     return select(RecordRow).where(RecordRow.project_id == project_id)
+
+
+# Statements that requests need all the time are made once: that takes longer than running one.
+
+
+@cache
+def _by_id(*, kept: bool) -> Select[RecordRow]:
+    query = _of(bindparam("project_id", type_=String))
+    query = query.where(RecordRow.id == bindparam("record_id", type_=String))
+    return query.with_for_update(read=True) if kept else query
+
+
+@cache
+def _newest_first(*, after_another: bool) -> Select[RecordRow]:
+    query = _of(bindparam("project_id", type_=String)).order_by(RecordRow.id.desc())
+    if after_another:
+        query = query.where(RecordRow.id < bindparam("before_id", type_=String))
+    return query.limit(bindparam("limit", type_=Integer))

@@ -7,10 +7,12 @@ before it came is hidden from that project, so that a name means one model to ea
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
@@ -153,18 +155,34 @@ def _answering_for_task() -> Select[ModelVersionRow]:
     )
 
 
-def models_with_counts(
+def models_with_versions(
     session: Session, project_id: str, after_name: str, limit: int
-) -> list[tuple[ModelRow, int]]:
-    query = (
-        select(ModelRow, func.count(ModelVersionRow.version))
-        .join(ModelVersionRow, _is_version_of_model(), isouter=True)
-        .where(_visible(project_id), ModelRow.name > after_name)
-        .group_by(ModelRow.project_id, ModelRow.name)
-        .order_by(ModelRow.name)
-        .limit(limit)
+) -> list[tuple[ModelRow, int, int | None]]:
+    """Models by name, each with how many versions it has and which of them answers here."""
+    wanted = {"project_id": project_id, "after_name": after_name, "limit": limit}
+    return [(row[0], row[1], row[2]) for row in session.execute(_models_with_versions(), wanted)]
+
+
+@cache
+def _models_with_versions() -> Select[Any]:
+    project_id = bindparam("project_id", type_=String)
+    count = select(func.count()).where(_is_version_of_model()).scalar_subquery()
+    answers = (
+        select(AnsweringVersionRow.version)
+        .where(
+            _is_answering_of_model(),
+            AnsweringVersionRow.project_id.in_([project_id, SHARED_PROJECT]),
+        )
+        .order_by(_own_first(project_id))
+        .limit(1)
+        .scalar_subquery()
     )
-    return [(row[0], row[1]) for row in session.execute(query)]
+    return (
+        select(ModelRow, count, answers)
+        .where(_visible(project_id), ModelRow.name > bindparam("after_name", type_=String))
+        .order_by(ModelRow.name)
+        .limit(bindparam("limit", type_=Integer))
+    )
 
 
 def last_promotion_to(

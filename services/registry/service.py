@@ -341,8 +341,8 @@ def promoted_versions(session: Session, project_id: str, task: str) -> list[Mode
 
 def page(session: Session, project_id: str, *, after_name: str, limit: int) -> list[ModelView]:
     """The models that a project sees, by name."""
-    found = repository.models_with_counts(session, project_id, after_name, limit)
-    return [_counted(session, project_id, model, count) for model, count in found]
+    found = repository.models_with_versions(session, project_id, after_name, limit)
+    return [ModelView(model, answers, versions) for model, versions, answers in found]
 
 
 def promotions(session: Session, project_id: str, name: str, limit: int) -> list[PromotionRow]:
@@ -436,11 +436,8 @@ def _model_of(session: Session, version: ModelVersionRow) -> ModelRow:
 
 
 def _view(session: Session, project_id: str, model: ModelRow) -> ModelView:
-    return _counted(session, project_id, model, len(repository.versions(session, model)))
-
-
-def _counted(session: Session, project_id: str, model: ModelRow, versions: int) -> ModelView:
     answering = repository.answering(session, project_id, model)
+    versions = len(repository.versions(session, model))
     return ModelView(model, answering.version if answering is not None else None, versions)
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from api import examples
-from api.callers import LOCAL_PATHS, is_open
+from api.callers import LOCAL_PATHS, KeyRing, is_open
 from api.main import create_app
 from services import clock
 from services.access import keys
@@ -27,6 +28,7 @@ from services.settings import Settings
 from tests.conftest import ROOT, forget_model
 from tests.factories import assert_problem, ended, parts, predict, upload
 from tests.fakes import EagerDispatcher, ListDispatcher, enter_fake_model
+from tests.faults import eventually
 from tests.labelled import beats_record
 from tests.signals import made_files
 
@@ -173,7 +175,56 @@ def test_a_revoked_key_is_refused_at_once(service: Service, sessions: SessionFac
     assert service.ask(operation, text).status_code == 200
     with sessions.begin() as session:
         keys.revoke(session, text.split("_")[1])
+    # told by the database, in milliseconds
+    eventually(lambda: service.ask(operation, text).status_code == 401, within_s=2.0)
     assert_problem(service.ask(operation, text), 401)
+
+
+def test_a_key_is_not_remembered_where_its_end_would_not_be_heard(
+    sessions: SessionFactory,
+) -> None:
+    told = True
+    ring = KeyRing(sessions, is_told=lambda: told)
+    with sessions.begin() as session:
+        _, text = keys.create(session, name="remembered", scopes=["read"])
+    caller = ring.caller_of(text)
+    assert ring.known_caller_of(text) == caller
+    told = False
+    assert ring.known_caller_of(text) is None
+    told = True
+    ring.forget()
+    assert ring.known_caller_of(text) is None
+
+
+def test_a_key_that_is_revoked_while_it_is_looked_up_is_not_remembered(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(sessions, is_told=lambda: True)
+    with sessions.begin() as session:
+        _, text = keys.create(session, name="raced", scopes=["read"])
+    found = keys.good_key
+
+    def overtaken(session: Session, text: str) -> keys.GoodKey:
+        key = found(session, text)
+        ring.forget()  # as when the notification comes before the answer is used
+        return key
+
+    monkeypatch.setattr(keys, "good_key", overtaken)
+    ring.caller_of(text)
+    assert ring.known_caller_of(text) is None
+
+
+def test_a_remembered_key_ends_when_it_expires(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(sessions, is_told=lambda: True)
+    soon = clock.now() + timedelta(seconds=60)
+    with sessions.begin() as session:
+        _, text = keys.create(session, name="short", scopes=["read"], expires_at=soon)
+    ring.caller_of(text)
+    assert ring.known_caller_of(text) is not None
+    monkeypatch.setattr(clock, "now", lambda: soon)
+    assert ring.known_caller_of(text) is None
 
 
 def test_a_key_without_the_scope_is_told_which_is_missing(service: Service) -> None:

@@ -35,7 +35,7 @@ async def ended_by(settings: Settings, end: Callable[[], Awaitable[None]]) -> bo
 
     waiter.start()
     task = asyncio.create_task(waiter.until("job_x", look, seconds=50))
-    while not waiter._hears:  # noqa: ASYNC110 - nobody else has to know
+    while not waiter.hears:  # noqa: ASYNC110 - nobody else has to know
         await asyncio.sleep(0.01)
     over = True
     await end()
