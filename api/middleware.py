@@ -99,7 +99,8 @@ class BodyLimit:
                 return await receive()
             patience_s = min(self._silence_s, ends_at - time.monotonic())
             try:
-                message = await asyncio.wait_for(receive(), patience_s)
+                async with asyncio.timeout(patience_s):  # `wait_for` makes a task of each piece
+                    message = await receive()
             except TimeoutError:
                 raise HTTPException(408, TOO_SLOW, headers={"Connection": "close"}) from None
             received += len(message.get("body", b""))

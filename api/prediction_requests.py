@@ -18,7 +18,6 @@ from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.datasets import service as datasets
-from services.db.durability import commit_without_waiting
 from services.errors import StateConflict, Unavailable
 from services.jobs import lifecycle
 from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE
@@ -35,7 +34,6 @@ def of_stored_record(
     """A prediction of a record that is here."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
-        commit_without_waiting(session)
         _require_room(session, state, PREDICT_QUEUE)
         record = records.get_kept_while_used(session, request.project_id, record_id)
         return predictions.create(session, request, record, prediction_id=prediction_id)
@@ -55,7 +53,6 @@ def of_stored_records(
     """One prediction job over many records that are here: those of these ids, or of a dataset."""
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
-        commit_without_waiting(session)
         _require_room(session, state, BATCH_QUEUE)
         if isinstance(wanted, str):
             record_ids = datasets.record_ids(session, wanted, project_id=request.project_id)
@@ -79,7 +76,6 @@ def of_upload(
         record_id = records.new_record_id()
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
-            commit_without_waiting(session)
             _require_room(session, state, PREDICT_QUEUE)
             record, _ = added(session, state, upload, record_id)
             return predictions.create(session, request, record, prediction_id=prediction_id)

@@ -8,13 +8,16 @@ all earlier ones with it (documentation, "Asynchronous Commit").
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 
-def commit_without_waiting(session: Session) -> None:
-    """This transaction's commit does not wait for the disk: promise nothing before `is_on_disk`."""
-    session.execute(text("set local synchronous_commit = off"))
+def without_waiting() -> ColumnElement[str]:
+    """As a part of any statement, that the commit of its transaction does not wait for the disk.
+
+    Promise nothing before `is_on_disk`.
+    """
+    return func.set_config("synchronous_commit", "off", True)
 
 
 def is_on_disk(session: Session, row_exists: ColumnElement[bool]) -> bool:

@@ -7,15 +7,19 @@ from typing import Any
 
 from sqlalchemy import Insert, Table, bindparam, insert, inspect
 from sqlalchemy.orm import Session, make_transient_to_detached
+from sqlalchemy.sql.dml import ReturningInsert
 
 from services.db.base import Base
+from services.db.durability import without_waiting
 
 
-def insert_together(session: Session, *rows: Base) -> None:
+def insert_together(session: Session, *rows: Base, waits_for_disk: bool = True) -> None:
     """Adds new rows at once; references between them hold when the statement ends.
 
     They are the session's afterwards, as after `add` and `flush`; a row whose key the database
     makes is not, for nothing comes back.
+
+    waits_for_disk: whether the transaction's commit does (see services.db.durability).
     """
     values = [_values(row) for row in rows]
     shape = tuple((type(row), tuple(each)) for row, each in zip(rows, values, strict=True))
@@ -24,7 +28,7 @@ def insert_together(session: Session, *rows: Base) -> None:
         for place, each in enumerate(values)
         for name, value in each.items()
     }
-    session.execute(_statement(shape), parameters)
+    session.execute(_statement(shape, waits_for_disk), parameters)
     for row in rows:
         if all(value is not None for value in inspect(type(row)).primary_key_from_instance(row)):
             make_transient_to_detached(row)
@@ -32,10 +36,13 @@ def insert_together(session: Session, *rows: Base) -> None:
 
 
 @lru_cache(maxsize=64)  # making it takes several times as long as running it
-def _statement(shape: tuple[tuple[type[Base], tuple[str, ...]], ...]) -> Insert:
+def _statement(
+    shape: tuple[tuple[type[Base], tuple[str, ...]], ...], waits_for_disk: bool
+) -> Insert | ReturningInsert[Any]:
     """One statement for rows of these tables, with values for these columns."""
     *before, last = [_insertion(place, *each) for place, each in enumerate(shape)]
-    return last.add_cte(*(each.cte(f"row_{place}") for place, each in enumerate(before)))
+    whole = last.add_cte(*(each.cte(f"row_{place}") for place, each in enumerate(before)))
+    return whole if waits_for_disk else whole.returning(without_waiting())
 
 
 def _insertion(place: int, kind: type[Base], names: tuple[str, ...]) -> Insert:

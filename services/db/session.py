@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL
@@ -23,6 +24,7 @@ KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count
 # a connection that nobody used for so long is asked whether it still lives, before it is used
 PING_AFTER_S = 10.0
 _USED_AT = "used_at"
+_SINGLE: WeakKeyDictionary[SessionFactory, SessionFactory] = WeakKeyDictionary()
 
 
 def engine_for(
@@ -65,8 +67,11 @@ def single_statements(sessions: SessionFactory) -> SessionFactory:
     For reading, and for a change that is one statement: BEGIN and COMMIT are two more ways to the
     database and back. What they read is the same, as each statement sees its own moment anyway.
     """
-    engine: Engine = sessions.kw["bind"]
-    return session_factory(engine.execution_options(isolation_level="AUTOCOMMIT"))
+    if sessions not in _SINGLE:  # made once: each job asks for it
+        engine: Engine = sessions.kw["bind"]
+        options = engine.execution_options(isolation_level="AUTOCOMMIT")
+        _SINGLE[sessions] = session_factory(options)
+    return _SINGLE[sessions]
 
 
 def _note_use(_connection: Any, record: Any) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from services import clock, ids, telemetry, tracing
+from services.db.durability import without_waiting
 from services.db.inserting import insert_together
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
@@ -389,7 +390,7 @@ def _move(
     told = events.appended(moved, moved.c.id, "status")
     said = [*moved.c, func.pg_notify(CHANNEL, moved.c.id)]
     if not is_durable:
-        said.append(func.set_config("synchronous_commit", "off", True))
+        said.append(without_waiting())
     return select(*said).add_cte(told)
 
 

@@ -61,7 +61,10 @@ def new_prediction_id() -> str:
 def create(
     session: Session, request: PredictionRequest, record: RecordRow, *, prediction_id: str
 ) -> PredictionRow:
-    """A queued prediction of one record; UnusableInput when the record does not fit the model."""
+    """A queued prediction of one record; UnusableInput when the record does not fit the model.
+
+    The commit does not wait for the disk: `is_kept` does.
+    """
     version, options = _checked(session, request)
     require_fit(FAMILY_SPECS[version.card["family"]], record)
     return _created(session, prediction_id, version, options, [record], batch=False)
@@ -74,7 +77,10 @@ def create_batch(
     *,
     prediction_id: str,
 ) -> PredictionRow:
-    """One job over many records; a record that does not fit fails alone, inside the job."""
+    """One job over many records; a record that does not fit fails alone, inside the job.
+
+    The commit does not wait for the disk: `is_kept` does.
+    """
     if not records:
         raise UnusableInput("record_ids must name at least one record")
     version, options = _checked(session, request)
@@ -247,7 +253,7 @@ def _created(
         )
         for position, record in enumerate(records)
     ]
-    insert_together(session, job, told, row, first)
+    insert_together(session, job, told, row, first, waits_for_disk=False)
     set_committed_value(row, "job", job)
     session.add_all(others)
     session.flush()

@@ -29,8 +29,8 @@ def by_id_kept_while_used(session: Session, project_id: str, record_id: str) -> 
 
 def by_sha256_kept_while_used(session: Session, project_id: str, sha256: str) -> RecordRow | None:
     """The same for the record of these bytes."""
-    query = _of(project_id).where(RecordRow.sha256 == sha256).with_for_update(read=True)
-    return session.scalars(query).first()
+    wanted = {"project_id": project_id, "sha256": sha256}
+    return session.scalars(_by_sha256_kept(), wanted).first()
 
 
 def add_new(session: Session, row: RecordRow) -> bool:
@@ -40,8 +40,7 @@ def add_new(session: Session, row: RecordRow) -> bool:
     """
     set_now = inspect(row).dict
     values = {c.key: set_now[c.key] for c in inspect(RecordRow).column_attrs if c.key in set_now}
-    statement = insert(RecordRow).values(values).on_conflict_do_nothing()
-    return session.execute(statement.returning(RecordRow.id)).first() is not None
+    return session.connection().execute(_ADD_NEW, values).first() is not None
 
 
 def by_ids(session: Session, project_id: str, record_ids: Iterable[str]) -> list[RecordRow]:
@@ -72,12 +71,21 @@ def _of(project_id: str | BindParameter[str]) -> Select[RecordRow]:
 
 # Statements that requests need all the time are made once: that takes longer than running one.
 
+_ADD_NEW = insert(RecordRow).on_conflict_do_nothing().returning(RecordRow.id)
+
 
 @cache
 def _by_id(*, kept: bool) -> Select[RecordRow]:
     query = _of(bindparam("project_id", type_=String))
     query = query.where(RecordRow.id == bindparam("record_id", type_=String))
     return query.with_for_update(read=True) if kept else query
+
+
+@cache
+def _by_sha256_kept() -> Select[RecordRow]:
+    query = _of(bindparam("project_id", type_=String))
+    query = query.where(RecordRow.sha256 == bindparam("sha256", type_=String))
+    return query.with_for_update(read=True)
 
 
 @cache

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import exists, text
+from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
 from services import clock
-from services.db.durability import commit_without_waiting, is_on_disk
+from services.db.durability import is_on_disk, without_waiting
 from services.db.session import SessionFactory
 from services.jobs.row import JobRow
 
@@ -14,7 +14,7 @@ THERE = exists().where(JobRow.id == "job_1")
 
 
 def made(session: Session) -> None:
-    commit_without_waiting(session)
+    session.execute(select(without_waiting()))
     session.add(JobRow(id="job_1", kind="k", queue="q", resource_id="r", created_at=clock.now()))
     session.commit()
 
@@ -38,7 +38,7 @@ def test_all_that_was_committed_is_on_disk_afterwards(session: Session) -> None:
 def test_only_that_transaction_does_not_wait(session: Session) -> None:
     session.execute(text("set synchronous_commit = on"))
     session.commit()
-    commit_without_waiting(session)
+    session.execute(select(without_waiting()))
     assert session.scalar(text("show synchronous_commit")) == "off"
     session.commit()
     assert session.scalar(text("show synchronous_commit")) == "on"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -48,3 +48,13 @@ def test_what_was_added_is_the_sessions_own(session: Session) -> None:
 def test_a_reference_that_leads_nowhere_is_refused(session: Session) -> None:
     with pytest.raises(IntegrityError):
         insert_together(session, *rows(of="job_other"))
+
+
+@pytest.mark.parametrize(("waits", "setting"), [(True, "on"), (False, "off")])
+def test_the_commit_waits_for_the_disk_unless_it_need_not(
+    session: Session, waits: bool, setting: str
+) -> None:
+    session.execute(text("set synchronous_commit = on"))  # the suite's database has it off
+    session.commit()
+    insert_together(session, *rows(), waits_for_disk=waits)
+    assert session.scalar(text("show synchronous_commit")) == setting
