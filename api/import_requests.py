@@ -84,7 +84,9 @@ async def answer(state: ApiState, row: ModelImportRow, wait_s: float) -> Respons
         found = await run_in_threadpool(_found, state, row)
         return found if found.job.status in ENDED else None
 
-    ended = await state.waiter.until(row.job_id, look, seconds=wait_s) if wait_s > 0 else None
+    ended = None
+    if wait_s > 0:
+        ended = await state.waiter.until(row.job_id, look, seconds=wait_s, at_end=True)
     headers = {"Preference-Applied": f"wait={wait_s:g}"}
     if ended is None:
         headers["Location"] = f"/v1/models/imports/{row.id}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from services.datasets import service as datasets
 from services.errors import StateConflict, Unavailable
 from services.jobs import lifecycle
 from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE
+from services.jobs.states import ENDED
 from services.predictions import service as predictions
 from services.predictions.row import PredictionRow
 from services.predictions.service import PredictionRequest
@@ -89,12 +91,16 @@ def of_upload(
 async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> Response:
     """200 with the result when the job ends within the wait, else 202 with Location."""
 
+    looks = count()
+
     async def look() -> dict[str, Any] | None:
-        return await run_in_threadpool(_view_if_ended, state, row)
+        # the first comes too early nearly always, and whether it has ended is soon asked
+        see = _view_if_ended if next(looks) else _view_if_soon_seen_to_have_ended
+        return await run_in_threadpool(see, state, row)
 
     ended = None
     if wait_s is not None and wait_s > 0:
-        ended = await state.waiter.until(row.job_id, look, seconds=wait_s)
+        ended = await state.waiter.until(row.job_id, look, seconds=wait_s, at_end=True)
     headers = {"Location": location_of(row)}
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s:g}"
@@ -143,11 +149,15 @@ def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> 
 
 
 def _view_if_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:
-    """Most looks come too early, and whether it has ended is soon asked."""
     with state.reads() as session:
-        if not lifecycle.has_ended(session, made.job_id):
-            return None
-        return prediction_json(predictions.whole(session, made.project_id, made.id))
+        found = predictions.whole(session, made.project_id, made.id)
+        return prediction_json(found) if found.row.job.status in ENDED else None
+
+
+def _view_if_soon_seen_to_have_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:
+    with state.reads() as session:
+        ended = lifecycle.has_ended(session, made.job_id)
+    return _view_if_ended(state, made) if ended else None
 
 
 def _view(state: ApiState, made: PredictionRow) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 
 from services.db.session import DATABASE_AWAY
 from services.errors import MalformedInput
-from services.jobs.events import CHANNEL
+from services.jobs.events import CHANNEL, GOES_ON
 
 log = structlog.get_logger()
 
@@ -52,12 +52,18 @@ async def preferred_wait_s(
     return min(float(match[1]), MAX_WAIT_S)
 
 
+class _Waiter(asyncio.Event):
+    def __init__(self, at_end: bool) -> None:
+        super().__init__()
+        self.at_end = at_end
+
+
 class JobWaiter:
     """Wakes coroutines when a job's row has changed, and tells of what else is notified."""
 
     def __init__(self, url: URL) -> None:
         self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self._told: dict[str, Callable[[], None]] = {}
         self.hears = False  # whether notifications come
@@ -75,10 +81,18 @@ class JobWaiter:
             await asyncio.wait({self._task}, timeout=STOP_PATIENCE_S)
 
     async def until(
-        self, job_id: str, look: Callable[[], Awaitable[T | None]], *, seconds: float
+        self,
+        job_id: str,
+        look: Callable[[], Awaitable[T | None]],
+        *,
+        seconds: float,
+        at_end: bool = False,
     ) -> T | None:
-        """What `look` gives once it is not None, looking at each change; None when time is up."""
-        changed = asyncio.Event()
+        """What `look` gives once it is not None, looking at each change; None when time is up.
+
+        at_end: the job's end is waited for: its beginning and progress are no reason to look.
+        """
+        changed = _Waiter(at_end)
         self._waiting[job_id].add(changed)
         deadline = time.monotonic() + seconds
         try:
@@ -93,7 +107,7 @@ class JobWaiter:
         finally:
             self._forget(job_id, changed)
 
-    def _forget(self, job_id: str, changed: asyncio.Event) -> None:
+    def _forget(self, job_id: str, changed: _Waiter) -> None:
         self._waiting[job_id].discard(changed)
         if not self._waiting[job_id]:
             del self._waiting[job_id]
@@ -130,10 +144,12 @@ class JobWaiter:
         for action in self._told.values():
             action()
 
-    def _wake(self, *job_ids: str) -> None:
-        for job_id in job_ids:
+    def _wake(self, *notifications: str) -> None:
+        for notification in notifications:
+            job_id = notification.removesuffix(GOES_ON)
             for changed in self._waiting.get(job_id, ()):
-                changed.set()
+                if job_id == notification or not changed.at_end:
+                    changed.set()
 
 
 async def _looked(look: Callable[[], Awaitable[T | None]]) -> tuple[T | None, bool]:

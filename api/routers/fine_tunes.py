@@ -225,7 +225,7 @@ async def _answer(
 
     ended = None
     if wait_s is not None and wait_s > 0:
-        ended = await state.waiter.until(row.job_id, look, seconds=wait_s)
+        ended = await state.waiter.until(row.job_id, look, seconds=wait_s, at_end=True)
     headers = {"Location": f"{PATH}/{row.id}"}
     if wait_s is not None:
         headers["Preference-Applied"] = f"wait={wait_s:g}"

@@ -12,6 +12,8 @@ from services import clock
 from services.jobs.row import JobEventRow
 
 CHANNEL = "ectopy_jobs"
+# after a job's id in a notification: it goes on, so that nobody looks who waits for its end
+GOES_ON = " goes on"
 _DATA, _AT = "event_data", "event_at"
 
 

@@ -32,7 +32,7 @@ from services.db.durability import without_waiting
 from services.db.inserting import insert_together
 from services.errors import EctopyError, StateConflict, Unavailable
 from services.jobs import events
-from services.jobs.events import CHANNEL
+from services.jobs.events import CHANNEL, GOES_ON
 from services.jobs.row import JobEventRow, JobRow
 from services.jobs.states import ENDED, JobStatus
 
@@ -144,7 +144,7 @@ def wanted(session: Session, worker: str) -> set[str]:
 def set_progress(session: Session, claim: JobClaim, fraction: float) -> bool:
     """Records how far the work is, in one statement; False when the claim is no longer good."""
     held = _held(claim).values(progress=fraction).returning(JobRow.id).cte("held")
-    return session.execute(select(func.pg_notify(CHANNEL, held.c.id))).first() is not None
+    return session.execute(select(func.pg_notify(CHANNEL, held.c.id + GOES_ON))).first() is not None
 
 
 def set_fruitful(session: Session, claim: JobClaim) -> None:
@@ -342,7 +342,7 @@ def _claiming() -> Select[Any]:
     )
     traced = (JobRow.request_id, JobRow.trace_parent, JobRow.created_at)
     found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, *traced)
-    return _move(running, returning=found, is_durable=False)
+    return _move(running, returning=found, goes_on=True)
 
 
 @cache
@@ -379,19 +379,20 @@ def _move(
     move: Update,
     *,
     returning: tuple[InstrumentedAttribute[Any], ...] = (),
-    is_durable: bool = True,
+    goes_on: bool = False,
 ) -> Select[Any]:
     """Makes a move, tells of it and wakes its waiters in one statement; no row when it may not be.
 
-    is_durable: whether the commit waits for the disk. A claim need not: should the database forget
-    it in a crash, the job is queued again, and whoever runs it finds its claim void at the end.
+    goes_on: it is a claim. Its commit need not wait for the disk: should the database forget it in
+    a crash, the job is queued again, and whoever runs it finds its claim void at the end.
     """
     moved = move.returning(JobRow.id, *returning).cte("moved")
     told = events.appended(moved, moved.c.id, "status")
-    said = [*moved.c, func.pg_notify(CHANNEL, moved.c.id)]
-    if not is_durable:
-        said.append(without_waiting())
-    return select(*said).add_cte(told)
+    if goes_on:
+        said = [func.pg_notify(CHANNEL, moved.c.id + GOES_ON), without_waiting()]
+    else:
+        said = [func.pg_notify(CHANNEL, moved.c.id)]
+    return select(*moved.c, *said).add_cte(told)
 
 
 def _telling(status: JobStatus, error: dict[str, Any] | None = None) -> dict[str, Any]:

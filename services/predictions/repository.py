@@ -51,11 +51,13 @@ class ItemCounts:
 
 @dataclass(frozen=True)
 class AskedOf:
-    """What a worker needs to begin: of which version, and the first record (None: removed)."""
+    """What a worker needs to begin: family and place of the version (None: removed), and the first
+    record (None: removed).
+    """
 
     prediction: PredictionRow
-    version: ModelVersionRow | None
-    first_item: PredictionItemRow
+    family: str | None
+    location: str | None
     first_record: RecordRow | None
 
 
@@ -95,13 +97,13 @@ def _with_first_item() -> Select[PredictionRow, PredictionItemRow]:
 
 
 def asked_of(session: Session, prediction_id: str) -> AskedOf | None:
-    """Prediction, version, first item and its record as its project sees them, in one query."""
+    """A prediction, its version and its record as its project sees them, in one query."""
     found = session.execute(_asked_of(), {"prediction_id": prediction_id}).first()
     return None if found is None else AskedOf(*found)
 
 
 @cache
-def _asked_of() -> Select[PredictionRow, ModelVersionRow, PredictionItemRow, RecordRow]:
+def _asked_of() -> Select[PredictionRow, str, str, RecordRow]:
     own = ModelVersionRow.project_id == PredictionRow.project_id
     version = and_(
         or_(own, ModelVersionRow.project_id == SHARED_PROJECT),
@@ -112,8 +114,9 @@ def _asked_of() -> Select[PredictionRow, ModelVersionRow, PredictionItemRow, Rec
         RecordRow.id == PredictionItemRow.record_id,
         RecordRow.project_id == PredictionRow.project_id,
     )
+    family = ModelVersionRow.card["family"].astext  # of tens of kilobytes
     return (
-        select(PredictionRow, ModelVersionRow, PredictionItemRow, RecordRow)
+        select(PredictionRow, family, ModelVersionRow.location, RecordRow)
         .join(PredictionItemRow, _is_first_item())
         .outerjoin(ModelVersionRow, version)
         .outerjoin(RecordRow, record)

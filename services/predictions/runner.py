@@ -78,10 +78,9 @@ class PredictionRunner:
             asked = repository.asked_of(session, prediction_id)
         if asked is None:
             raise NotFound("the prediction was removed")
-        if asked.version is None:
+        if asked.family is None or asked.location is None:
             raise NotFound("the model version was removed")
-        card = asked.version.card
-        return _Work(asked.prediction, asked.first_record, card["family"], asked.version.location)
+        return _Work(asked.prediction, asked.first_record, asked.family, asked.location)
 
     def _predicted(
         self, predictor: Predictor, work: _Work, row: RecordRow | None, progress: JobProgress

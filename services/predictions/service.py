@@ -29,7 +29,7 @@ from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.fit import require_fit
 from services.records.row import RecordRow
 from services.registry import service as registry
-from services.registry.row import ModelVersionRow
+from services.registry.repository import VersionOutline
 from services.version import code_version
 
 RECORD_REMOVED = StateConflict("the record was removed")
@@ -66,7 +66,7 @@ def create(
     The commit does not wait for the disk: `is_kept` does.
     """
     version, options = _checked(session, request)
-    require_fit(FAMILY_SPECS[version.card["family"]], record)
+    require_fit(FAMILY_SPECS[version.family], record)
     return _created(session, prediction_id, version, options, [record], batch=False)
 
 
@@ -190,12 +190,9 @@ def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, An
             session.expunge(item)  # thousands of records' beats would not fit in memory
 
 
-def _checked(
-    session: Session, request: PredictionRequest
-) -> tuple[ModelVersionRow, dict[str, Any]]:
-    version = registry.resolve(session, request.project_id, request.task, request.model)
-    registry.require_predicts(version)
-    spec = FAMILY_SPECS[version.card["family"]]
+def _checked(session: Session, request: PredictionRequest) -> tuple[VersionOutline, dict[str, Any]]:
+    version = registry.answering(session, request.project_id, request.task, request.model)
+    spec = FAMILY_SPECS[version.family]
     return version, _checked_options(spec, request.options)
 
 
@@ -220,7 +217,7 @@ def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, 
 def _created(
     session: Session,
     prediction_id: str,
-    version: ModelVersionRow,
+    version: VersionOutline,
     options: dict[str, Any],
     records: Sequence[RecordRow],
     *,
@@ -235,7 +232,7 @@ def _created(
         id=prediction_id,
         project_id=records[0].project_id,
         job_id=job.id,
-        task=version.card["task"],
+        task=version.task,
         batch=batch,
         model_name=version.name,
         model_version=version.version,

@@ -6,6 +6,7 @@ before it came is hidden from that project, so that a name means one model to ea
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,27 @@ from services.access.caller import SHARED_PROJECT
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 _REGISTRATION_LOCK = 0x45C70B
+_CARD = ModelVersionRow.card
+_OUTLINE = (
+    ModelVersionRow.name,
+    ModelVersionRow.version,
+    ModelVersionRow.sha256,
+    _CARD["task"].astext,
+    _CARD["family"].astext,
+    func.coalesce(_CARD["predicts"].as_boolean(), True),
+)
+
+
+@dataclass(frozen=True)
+class VersionOutline:
+    """What a version is, without the rest of its card."""
+
+    name: str
+    version: int
+    sha256: str
+    task: str
+    family: str
+    predicts: bool
 
 
 def model(session: Session, project_id: str, name: str) -> ModelRow | None:
@@ -130,11 +152,18 @@ def last_promoted(session: Session, project_id: str, task: str) -> AnsweringVers
 def answering_for_task(session: Session, project_id: str, task: str) -> ModelVersionRow | None:
     """The version of `last_promoted`, in one query."""
     wanted = {"project_id": project_id, "task": task}
-    return session.scalars(_answering_for_task(), wanted).first()
+    return session.scalars(_answering_for_task(ModelVersionRow), wanted).first()
+
+
+def outline_for_task(session: Session, project_id: str, task: str) -> VersionOutline | None:
+    """The same without its card, of which tens of kilobytes would be read for a word or two."""
+    wanted = {"project_id": project_id, "task": task}
+    found = session.execute(_answering_for_task(*_OUTLINE), wanted).first()
+    return None if found is None else VersionOutline(*found)
 
 
 @cache  # every prediction asks for it, and making it takes longer than running it
-def _answering_for_task() -> Select[ModelVersionRow]:
+def _answering_for_task(*what: Any) -> Select[Any]:
     project_id = bindparam("project_id", type_=String)
     version = and_(
         ModelVersionRow.project_id == AnsweringVersionRow.model_project_id,
@@ -142,7 +171,8 @@ def _answering_for_task() -> Select[ModelVersionRow]:
         ModelVersionRow.version == AnsweringVersionRow.version,
     )
     return (
-        select(ModelVersionRow)
+        select(*what)
+        .select_from(ModelVersionRow)
         .join(AnsweringVersionRow, version)
         .join(ModelRow, _is_answering_of_model())
         .where(

@@ -26,6 +26,7 @@ from services.models.model_archive import CARD as CARD
 from services.models.model_archive import OPTIONAL_FILES, REQUIRED_FILES
 from services.models.model_archive import WEIGHTS as WEIGHTS
 from services.registry import repository
+from services.registry.repository import VersionOutline
 from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow, PromotionRow
 
 SHIPPED = "shipped:"
@@ -102,6 +103,20 @@ def resolve(session: Session, project_id: str, task: str, reference: str | None)
     if model.task != task:
         raise UnusableInput(f"model {model.name} is for the task {model.task}, not for {task}")
     return _version(session, model, number)
+
+
+def answering(
+    session: Session, project_id: str, task: str, reference: str | None
+) -> VersionOutline:
+    """`resolve` for a prediction: UnusableInput for a version that gives none."""
+    found = None
+    if reference is None and task in TASKS:
+        found = repository.outline_for_task(session, project_id, task)
+    if found is None:
+        found = _outline(resolve(session, project_id, task, reference))
+    if not found.predicts:
+        raise _no_prediction(found)
+    return found
 
 
 def base_version(
@@ -287,10 +302,26 @@ def predicts(version: ModelVersionRow) -> bool:
 
 def require_predicts(version: ModelVersionRow) -> None:
     if not predicts(version):
-        raise UnusableInput(
-            f"model {version.name}@{version.version} is a pre-trained base without a head: it "
-            "gives no prediction; a fine-tune may start from it"
-        )
+        raise _no_prediction(version)
+
+
+def _no_prediction(version: ModelVersionRow | VersionOutline) -> UnusableInput:
+    return UnusableInput(
+        f"model {version.name}@{version.version} is a pre-trained base without a head: it "
+        "gives no prediction; a fine-tune may start from it"
+    )
+
+
+def _outline(version: ModelVersionRow) -> VersionOutline:
+    card = version.card
+    return VersionOutline(
+        version.name,
+        version.version,
+        version.sha256,
+        card["task"],
+        card["family"],
+        predicts(version),
+    )
 
 
 def rollback(
