@@ -31,6 +31,7 @@ from api.routers import (
 )
 from api.sites import host_names
 from api.state import ApiState, state_for
+from services import steady
 from services.access import keys
 from services.access.clients import is_loopback, networks
 from services.access.limits import CallerLimits
@@ -49,7 +50,8 @@ GIVE_WAY_S = 0.0005
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The app; settings from the environment unless given."""
+    """The app; settings from the environment unless given, as for the app of a whole process."""
+    owns_process = settings is None
     settings = settings or Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     configure_tracing(settings.traces_endpoint, part="api")
@@ -63,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         telemetry={"logs": False, "metrics": False, "operation_spans": False},
     )
     state = app.state.ectopy = state_for(settings)
+    app.state.owns_process = owns_process
     app.add_middleware(
         BodyLimit,
         max_bytes=settings.max_upload_bytes,
@@ -119,6 +122,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         await run_in_threadpool(_require_keys_for_others, state)
         state.waiter.start()
+        if app.state.owns_process:
+            steady.settle()
         yield
         await state.waiter.stop()
     finally:

@@ -114,7 +114,7 @@ def location_of(row: PredictionRow) -> str:
 
 
 def _require_room(session: Session, state: ApiState, queue: str) -> None:
-    lifecycle.require_room(session, queue, most=state.settings.jobs_waiting)
+    state.room.require(session, queue)
 
 
 def _made_once(

@@ -17,6 +17,7 @@ from services.db.session import (
     single_statements,
 )
 from services.jobs.dispatch import CeleryDispatcher, Dispatcher
+from services.jobs.room import QueueRoom
 from services.settings import Settings
 from services.storage.base import Store
 from services.storage.factory import store_for
@@ -33,11 +34,13 @@ class ApiState:
     reads: SessionFactory = field(init=False)
     key_ring: KeyRing = field(init=False)
     uploads: Turns = field(init=False)
+    room: QueueRoom = field(init=False)
 
     def __post_init__(self) -> None:
         self.reads = single_statements(self.sessions)
         self.key_ring = KeyRing(self.reads, is_told=lambda: self.waiter.hears)
         self.waiter.tell(keys.CHANNEL, self.key_ring.forget)
+        self.room = QueueRoom(self.settings.jobs_waiting)
         self.uploads = Turns(
             at_once=self.settings.uploads_at_once,
             waiting=self.settings.uploads_waiting,

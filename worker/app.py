@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown
 from sqlalchemy.exc import SQLAlchemyError
 
+from services import steady
 from services.jobs.dispatch import PREDICT_QUEUE, celery_app
 from services.settings import Settings
 from worker.heartbeat import Heartbeat
@@ -58,6 +59,7 @@ def _start(sender: Any, **_: Any) -> None:
     sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(runtime()), Upkeep(runtime()), Promotions(runtime())])
     _beside.append(Watchdog(runtime()))
+    steady.settle()
     for thread in _beside:
         thread.start()
 

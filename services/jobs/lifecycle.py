@@ -79,25 +79,23 @@ def new(*, kind: str, queue: str, resource_id: str) -> tuple[JobRow, JobEventRow
     return job, JobEventRow(job_id=job.id, kind="status", data=data, created_at=now)
 
 
-def require_room(session: Session, queue: str, *, most: int) -> None:
-    """Unavailable when so many jobs wait in a queue that one more would only wait."""
-    asked = {"queue": queue, "before": most - 1}
-    if session.execute(_one_that_waits(), asked).first() is not None:
-        raise Unavailable(f"{most} jobs wait in the queue {queue} (ECTOPY_JOBS_WAITING)")
+def waiting(session: Session, queue: str, *, most: int) -> int:
+    """How many jobs wait in a queue, counted up to `most`."""
+    return session.execute(_waiting(), {"queue": queue, "most": most}).scalar_one()
 
 
 @cache
-def _one_that_waits() -> Select[Any]:
-    return (
+def _waiting() -> Select[int]:
+    waiting = (
         select(JobRow.id)
         .where(
             JobRow.status == JobStatus.QUEUED,
             JobRow.queue == bindparam("queue", type_=String),
             JobRow.finished_at.is_(None),  # for the index of what is unfinished
         )
-        .offset(bindparam("before", type_=Integer))
-        .limit(1)
+        .limit(bindparam("most", type_=Integer))
     )
+    return select(func.count()).select_from(waiting.subquery())
 
 
 def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
