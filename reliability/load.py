@@ -4,24 +4,26 @@
 
 Clients upload records of 30 s to 30 min, ask for beats and poll or follow the events, look at lists
 and stretches of signal; a batch over many records runs beside, and a fine-tune. Each client rests a
-while between its requests, as people and programs do. All is on one machine, these clients too.
+while between its requests, as people and programs do, and where it is refused (429, 503) as long as
+`Retry-After` says. All is on one machine, these clients too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
-import ssl
 import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 import numpy as np
 import psycopg
 
@@ -38,8 +40,23 @@ WARM_UP = 0.3  # of the time: after it nothing may grow
 MOST_GROWTH = 1.15
 MOST_GROWTH_MB = 50.0
 SAMPLE_S = 5.0
-TLS = ssl.create_default_context()  # unused, but dear to make anew for every client
+TIMEOUT = aiohttp.ClientTimeout(total=120)
 EPOCHS = 1000  # more than there is time for: it is cancelled in the end
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    body: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 class Load:
@@ -63,15 +80,9 @@ class Load:
             beside = (self._watch(), self._batches(client), self._fine_tune(client))
             await asyncio.gather(*beside, *work)
 
-    def _connected(self) -> httpx.AsyncClient:
-        """A client with connections of its own, as each has; one pool of 500 is slow by itself."""
-        return httpx.AsyncClient(
-            base_url=self._trial.url,
-            headers=self._trial.headers,
-            timeout=120,
-            trust_env=False,
-            verify=TLS,
-        )
+    def _connected(self) -> aiohttp.ClientSession:
+        """A client with connections of its own, as each has."""
+        return aiohttp.ClientSession(self._trial.url, headers=self._trial.headers, timeout=TIMEOUT)
 
     @staticmethod
     def _body(seconds: float, seed: int) -> dict[str, bytes]:
@@ -79,7 +90,7 @@ class Load:
 
     async def _client(self, number: int) -> None:
         dice = random.Random(number)
-        actions: dict[Callable[[httpx.AsyncClient, random.Random], Awaitable[Any]], int] = {
+        actions: dict[Callable[[aiohttp.ClientSession, random.Random], Awaitable[Any]], int] = {
             self._upload: 2,
             self._predict: 3,
             self._read: 12,
@@ -92,29 +103,34 @@ class Load:
                 await asyncio.sleep(dice.expovariate(1 / REST_S))
 
     async def _send(
-        self, client: httpx.AsyncClient, what: str, method: str, path: str, **more: Any
-    ) -> httpx.Response | None:
+        self, client: aiohttp.ClientSession, what: str, method: str, path: str, **more: Any
+    ) -> Answer | None:
         started = time.perf_counter()
         try:
-            answer = await client.request(method, path, **more)
-        except httpx.HTTPError as error:
+            async with client.request(method, path, **more) as answer:
+                body = await answer.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
             self.statuses[f"{what} ({type(error).__name__})"][0] += 1
             return None
         self.took[what].append(time.perf_counter() - started)
-        self.statuses[what][answer.status_code] += 1
-        return answer
+        self.statuses[what][answer.status] += 1
+        if answer.status in HONEST:
+            await asyncio.sleep(float(answer.headers.get("Retry-After", REST_S)))
+        return Answer(answer.status, body)
 
-    async def _upload(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+    async def _upload(self, client: aiohttp.ClientSession, dice: random.Random) -> None:
         body = dict(dice.choice(self._bodies))
         self._number += 1
         (header,) = [name for name in body if name.endswith(".hea")]
         body[header] += f"# {self._number}\n".encode()  # other bytes: another record
-        parts = [("file", item) for item in body.items()]
-        answer = await self._send(client, "upload", "POST", "/v1/records", files=parts)
+        parts = aiohttp.FormData()
+        for name, content in body.items():
+            parts.add_field("file", content, filename=name)
+        answer = await self._send(client, "upload", "POST", "/v1/records", data=parts)
         if answer is not None and answer.is_success:
             self._records = [*self._records[-500:], answer.json()["id"]]
 
-    async def _predict(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+    async def _predict(self, client: aiohttp.ClientSession, dice: random.Random) -> None:
         asked = {"record_id": dice.choice(self._records), "task": "beats"}
         started = time.perf_counter()
         answer = await self._send(client, "predict", "POST", "/v1/predictions", json=asked)
@@ -128,7 +144,7 @@ class Load:
         self.took["asked to labels"].append(time.perf_counter() - started)
 
     async def _followed(
-        self, client: httpx.AsyncClient, path: str, *, every_s: float, until: float
+        self, client: aiohttp.ClientSession, path: str, *, every_s: float, until: float
     ) -> None:
         """Polls as clients do, until it has ended."""
         running = True
@@ -136,14 +152,14 @@ class Load:
             await asyncio.sleep(every_s)
             running = await self._status(client, path) in ("queued", "running")
 
-    async def _status(self, client: httpx.AsyncClient, path: str) -> str:
+    async def _status(self, client: aiohttp.ClientSession, path: str) -> str:
         answer = await self._send(client, "get prediction", "GET", path)
-        if answer is None or answer.status_code in HONEST:
+        if answer is None or answer.status in HONEST:
             return "queued"
         found: str = answer.json().get("status", "gone")
         return found
 
-    async def _read(self, client: httpx.AsyncClient, dice: random.Random) -> None:
+    async def _read(self, client: aiohttp.ClientSession, dice: random.Random) -> None:
         record = dice.choice(self._records)
         what, path = dice.choice(
             [
@@ -155,7 +171,7 @@ class Load:
         )
         await self._send(client, what, "GET", path)
 
-    async def _batches(self, client: httpx.AsyncClient) -> None:
+    async def _batches(self, client: aiohttp.ClientSession) -> None:
         """One batch after the other, which interactive predictions must not wait for."""
         while time.monotonic() < self._ends_at:
             asked = {"record_ids": self._records[:50], "task": "beats"}
@@ -165,9 +181,13 @@ class Load:
                 await self._followed(client, path, every_s=2.0, until=self._ends_at)
             await asyncio.sleep(1.0)
 
-    async def _fine_tune(self, client: httpx.AsyncClient) -> None:
+    async def _fine_tune(self, client: aiohttp.ClientSession) -> None:
         """One that goes on all the time."""
-        made = await self._send(client, "dataset", "POST", "/v1/datasets", **dataset_request())
+        request = dataset_request()
+        parts = aiohttp.FormData(request["data"])
+        for field, (name, content) in request["files"].items():
+            parts.add_field(field, content, filename=name)
+        made = await self._send(client, "dataset", "POST", "/v1/datasets", data=parts)
         if made is None or not made.is_success:
             return
         body = fine_tune_request(made.json()["id"], epochs=EPOCHS)
