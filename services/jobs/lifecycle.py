@@ -182,7 +182,9 @@ def finish(
 def release(session: Session, claim: JobClaim) -> bool:
     """Running -> queued for a worker that cannot go on; the attempt does not count.
 
-    A job that its owner has asked to cancel ends instead.
+    Its number is not given again all the same: the same worker may claim the job next, before all
+    that belonged to the old claim has ended, and that is not to pass for the new one. A job that
+    its owner has asked to cancel ends instead.
     """
     if _end_cancelled(session, claim):
         return True
@@ -361,7 +363,7 @@ def _releasing() -> Select[Any]:
         worker=None,
         lease_expires_at=None,
         sent_at=None,
-        attempts=JobRow.attempts - 1,
+        fruitful_attempt=JobRow.fruitful_attempt + 1,
     )
     return _move(queued)
 

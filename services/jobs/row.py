@@ -23,7 +23,10 @@ class JobRow(Base):
     progress: Mapped[float] = mapped_column(default=0.0)
     attempts: Mapped[int] = mapped_column(default=0)
     fruitful_attempt: Mapped[int] = mapped_column(
-        default=0, server_default="0", doc="the last one that kept some of its work for the next"
+        default=0,
+        server_default="0",
+        doc="from which attempts in vain are counted: the last one that kept some of its work for "
+        "the next, and one more for each that was given back",
     )
     cancel_requested: Mapped[bool] = mapped_column(default=False)
     worker: Mapped[str | None]

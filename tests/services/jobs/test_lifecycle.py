@@ -137,8 +137,33 @@ def test_a_released_job_waits_again_and_the_attempt_does_not_count(session: Sess
     assert lifecycle.release(session, claim)
     session.commit()
     found = row(session, job.id)
-    assert (found.status, found.attempts, found.worker) == ("queued", 0, None)
+    assert (found.status, found.worker) == ("queued", None)
+    assert found.attempts - found.fruitful_attempt == 0
     assert not lifecycle.release(session, claim)
+
+
+def test_who_had_a_released_job_cannot_give_up_the_next_claim(session: Session) -> None:
+    job = queued_job(session)
+    claim = claimed(session, job.id)
+    lifecycle.release(session, claim)
+    again = lifecycle.claim(session, job.id, worker=claim.worker, lease_s=60)
+    assert again is not None
+    assert lifecycle.holds(session, claim) is False
+    assert lifecycle.give_up_attempt(session, claim, max_attempts=3) is None
+    assert lifecycle.holds(session, again) is True
+
+
+def test_attempts_that_were_given_back_do_not_count(session: Session) -> None:
+    job = queued_job(session)
+    statuses = []
+    for attempt in range(1, 6):
+        claim = lifecycle.claim(session, job.id, worker="w", lease_s=60)
+        assert claim is not None
+        if attempt in (2, 3):
+            lifecycle.release(session, claim)
+        else:
+            statuses.append(lifecycle.give_up_attempt(session, claim, max_attempts=3))
+    assert statuses == ["queued", "queued", "failed"]
 
 
 def test_a_released_job_that_was_to_be_cancelled_ends(session: Session) -> None:
