@@ -136,6 +136,18 @@ class Settings(BaseSettings):
     training_processes: int = Field(
         0, ge=0, description="processes of a training run; 0 is one for each GPU that it may use"
     )
+    training_machines: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="machines that a training run takes, where the training workers of so many are "
+        "idle; they share database, broker and store",
+    )
+    training_host: str = Field(
+        "127.0.0.1",
+        description="address by which the training processes of other machines reach this one's; "
+        "nobody else may (docs/security.md)",
+    )
     checkpoint_every_s: float = Field(
         300.0, gt=0, description="a training run keeps a checkpoint this often, besides each epoch"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from services.access import row as access_rows
 from services.datasets import row as dataset_rows
 from services.db.base import Base
+from services.fine_tunes import group_row as training_group_rows
 from services.fine_tunes import row as fine_tune_rows
 from services.imports import row as import_rows
 from services.jobs import row as job_rows
@@ -21,6 +22,7 @@ ROOMS = (
     prediction_rows,
     import_rows,
     fine_tune_rows,
+    training_group_rows,
 )
 
 metadata = Base.metadata

@@ -31,6 +31,7 @@ from services.telemetry import configure_logging
 from services.tracing import configure_tracing
 from services.version import code_version
 from worker.devices import device_for
+from worker.turns import Turns
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Runtime:
     predictors: Predictors
     identity: WorkerIdentity
     running: dict[str, threading.Event] = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
     single_statements: SessionFactory = field(init=False)
 
     def __post_init__(self) -> None:

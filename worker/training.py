@@ -33,6 +33,12 @@ DATABASE_PATIENCE_S = 120.0
 
 def run_in_process(runtime: Runtime, job_id: str) -> None:
     """Claims the job and has a process run it; returns when that has ended."""
+    with runtime.turns.running():
+        if not ENDING.is_set():  # else it waited for a turn, and is another worker's
+            _run_in_process(runtime, job_id)
+
+
+def _run_in_process(runtime: Runtime, job_id: str) -> None:
     with runtime.sessions.begin() as session:
         claim = lifecycle.claim(
             session, job_id, worker=runtime.identity.name, lease_s=runtime.settings.lease_s

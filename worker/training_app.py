@@ -12,17 +12,21 @@ from services.jobs.dispatch import celery_app
 from services.settings import Settings
 from worker import training
 from worker.heartbeat import Heartbeat
+from worker.helping import Helping
+from worker.meeting import require_host
 from worker.runtime import training_runtime
 from worker.tasks import fine_tunes
 from worker.upkeep import Upkeep
 from worker.watchdog import Watchdog
 
-_beside: list[Heartbeat | Upkeep | Watchdog] = []
+_beside: list[Heartbeat | Upkeep | Watchdog | Helping] = []
 
 
 def create() -> Celery:
     """The app with the one task."""
-    made = celery_app(Settings().broker)
+    settings = Settings()
+    require_host(settings)
+    made = celery_app(settings.broker)
     fine_tunes.register(made)
     return made
 
@@ -36,6 +40,8 @@ def _start(sender: Any, **_: Any) -> None:
     sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(training_runtime()), Upkeep(training_runtime())])
     _beside.append(Watchdog(training_runtime()))
+    if training_runtime().settings.training_machines > 1:
+        _beside.append(Helping(training_runtime()))
     for thread in _beside:
         thread.start()
 

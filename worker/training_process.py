@@ -1,7 +1,7 @@
-"""The process of one training run: `python -m worker.training_process CLAIM`.
+"""The process of one training run: `python -m worker.training_process CLAIM [INVITATION]`.
 
 It ends with its worker, with its claim on the job, or when it is told to stop; then another attempt
-goes on from the last checkpoint.
+goes on from the last checkpoint. With an invitation it helps the run of another machine.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ from services.storage.factory import store_for
 from services.telemetry import configure_logging
 from services.tracing import configure_tracing
 from worker.devices import device_for
+from worker.meeting import Invitation
 from worker.predictors import LoadedPredictors
-from worker.training_group import TrainingGroup, die
+from worker.training_group import TrainingGroup, die, processes_of
+from worker.training_machines import invited, joined
 
 log = structlog.get_logger()
 
@@ -49,27 +51,64 @@ def main(arguments: list[str]) -> None:
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     configure_tracing(settings.traces_endpoint, part="training")
     sessions = session_factory(engine_for(settings.database))
-    device, store = device_for(settings.training_device), store_for(settings)
+    device = device_for(settings.training_device)
     stop = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: stop.hand_back())
-    command = (sys.executable, "-m", "worker.training_process", *arguments)
-    group = TrainingGroup.of(command, device, processes=settings.training_processes)
+    command = (sys.executable, "-m", "worker.training_process", arguments[0])
+    if TrainingGroup.is_assigned():
+        group = TrainingGroup.following(device)
+    elif len(arguments) > 1:
+        invitation = Invitation.read(arguments[1])
+        found = joined(sessions, claim, invitation, settings, command=command, device=device)
+        if found is None:
+            return
+        group = found
+        HelpersWatch(sessions, claim, stop, parent=parent, group=group).start()
+    elif settings.training_machines > 1:
+        group = invited(
+            sessions, claim, settings, command=command, device=device, stops=stop.is_set
+        )
+    else:
+        group = TrainingGroup.led(
+            command, device, processes=processes_of(device, settings.training_processes)
+        )
     if group.leads:
         Watch(sessions, claim, stop, parent=parent, group=group).start()
-    with group.joined():
-        runner = FineTuneRunner(
-            sessions,
-            store,
-            FINE_TUNABLE,
-            LoadedPredictors(store, device=group.device, capacity=COMPARED_MODELS),
-            places=Places(settings.data_dir, group.device, settings.checkpoint_every_s),
-        )
-        if group.leads:
-            execute(sessions, claim, Together(runner, group), stop)
-        else:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
-            with tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch:
-                follow(runner, claim, Path(scratch))
+    try:
+        with group.joined():
+            work(sessions, claim, settings, group, stop)
+    finally:
+        group.machines.dismiss()
+
+
+def work(
+    sessions: SessionFactory,
+    claim: JobClaim,
+    settings: Settings,
+    group: TrainingGroup,
+    stop: StopFlag,
+) -> None:
+    """This process's part of the run."""
+    store = store_for(settings)
+    runner = FineTuneRunner(
+        sessions,
+        store,
+        FINE_TUNABLE,
+        LoadedPredictors(store, device=group.device, capacity=COMPARED_MODELS),
+        places=Places(
+            settings.data_dir,
+            group.device,
+            settings.checkpoint_every_s,
+            in_store=settings.training_machines > 1,
+        ),
+    )
+    if group.leads:
+        execute(sessions, claim, Together(runner, group), stop)
+        return
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch:
+        follow(runner, claim, Path(scratch))
 
 
 def follow(runner: FineTuneRunner, claim: JobClaim, scratch: Path) -> None:
@@ -115,16 +154,32 @@ class Watch(threading.Thread):
         while not never.wait(LOOK_S):
             if self._group.has_lost_one() or os.getppid() != self._parent:
                 die()  # without the others a step may wait for ever
-            if not self._stop_flag.is_set() and not self._is_wanted():
-                self._stop_flag.set()
+            self._look()
 
-    def _is_wanted(self) -> bool:
+    def _look(self) -> None:
+        if self._stop_flag.is_set():
+            return
+        if self._group.machines.one_leaves():
+            self._stop_flag.hand_back()
+        elif self._holds() is not True:
+            self._stop_flag.set()
+
+    def _holds(self) -> bool | None:
+        """As services.jobs.lifecycle.holds."""
         try:
             with self._sessions() as session:
-                return lifecycle.holds(session, self._claim) is True
+                return lifecycle.holds(session, self._claim)
         except (SQLAlchemyError, OSError) as error:  # the lease decides, not a lost connection
             log.warning("training.watch_failed", reason=type(error).__name__)
             return True
+
+
+class HelpersWatch(Watch):
+    """Of a machine that helps: the first process of all says when to stop, as long as it lives."""
+
+    def _look(self) -> None:
+        if self._holds() is False:
+            die()
 
 
 def die_with(parent: int) -> None:

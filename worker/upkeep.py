@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from services import clock, ids, retention
 from services.access import idempotency
 from services.errors import EctopyError
+from services.fine_tunes import groups
 from services.fine_tunes import service as fine_tunes
 from services.imports import service as imports
 from services.jobs import dispatch, lifecycle, presence
@@ -95,7 +96,10 @@ class Upkeep(threading.Thread):
             oldest = ids.id_at("ft", time.time() - ORPHAN_AGE_S)
             for name in fine_tunes.remove_orphans(session, self._runtime.store, before_id=oldest):
                 log.warning("upkeep.orphan_removed", model=name)
-            swept = fine_tunes.forget_old_workspaces(session, settings.data_dir)
+            swept = fine_tunes.forget_old_workspaces(
+                session, self._runtime.store, settings.data_dir
+            )
+            groups.forget_void(session)
         for fine_tune_id in swept:
             log.info("upkeep.workspace_removed", fine_tune_id=fine_tune_id)
         for record_id in orphans:

@@ -53,11 +53,14 @@ class Watchdog(threading.Thread):
 
     def tick(self) -> None:
         """Idle, with work waiting and the broker answering, for longer than resending takes."""
-        if self._runtime.running or not self._work_waits() or not self._broker_answers():
+        if self._is_busy() or not self._work_waits() or not self._broker_answers():
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > self._patience_s:
             log.error("worker.deaf", idle_s=round(time.monotonic() - self._idle_since, 1))
             self._give_up()
+
+    def _is_busy(self) -> bool:
+        return bool(self._runtime.running) or self._runtime.turns.helps
 
     def _work_waits(self) -> bool:
         before = clock.now() - timedelta(seconds=self._patience_s)

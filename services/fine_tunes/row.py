@@ -39,6 +39,9 @@ class FineTuneRow(Base):
         doc="epoch, loss and metrics of each epoch", default=list
     )
     checkpoints: Mapped[list[Any]] = mapped_column(doc="those that are kept", default=list)
+    kept_files: Mapped[dict[str, Any] | None] = mapped_column(
+        doc="checkpoints that are in the store too: key by path in the run's folder"
+    )
     report: Mapped[dict[str, Any] | None] = mapped_column(deferred=True)
     result_name: Mapped[str | None]
     result_version: Mapped[int | None]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import NotFound, Unavailable, UnusableInput
 from services.evaluation.report_parts import BASE, NEW, PROMOTED, Compared
 from services.fine_tunes import repository
+from services.fine_tunes.kept import KeptCheckpoints
 from services.fine_tunes.row import FineTuneRow
 from services.fine_tunes.workspace import held, workspace_of
 from services.jobs import lifecycle
@@ -58,11 +59,23 @@ class TrainedModel:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a run keeps its files, and what it computes on."""
+    """Where a run keeps its files, and what it computes on.
+
+    in_store: whether its checkpoints are in the store too, for a machine with another data folder.
+    """
 
     data_dir: Path
     device: str
     checkpoint_every_s: float = 300.0
+    in_store: bool = False
+
+
+@dataclass(frozen=True)
+class _Folders:
+    """work: of inputs and checkpoints. made: where the models come to lie."""
+
+    work: Path
+    made: Path
 
 
 @dataclass(frozen=True)
@@ -92,28 +105,23 @@ class FineTuneRunner:
 
     def run(self, claim: JobClaim, progress: JobProgress) -> TrainedModel:
         """Trains and evaluates; what an earlier attempt has done is not done again."""
-        told = RunProgress(self._sessions, claim, progress)
         work = self._work(claim.resource_id)
         family = self._families.get(work.row.family)
         if family is None:
             raise Unavailable(f"this worker does not train the family {work.row.family}")
         folder = workspace_of(self._places.data_dir, work.row.id)
         with held(folder, progress.check_cancelled):
-            folds = self._cross_validated(work, family, folder, told)
-            part = told.until(TRAINED, begin=TRAINED - TRAINED / (len(folds) + 1))
-            card = self._fine_tuned(work, family, folder / RUN, folder / MODEL, part)
-            if folds:
-                card["metrics"] = {**card.get("metrics", {}), "cross_validation": folds}
+            kept = self._checkpoints(work, folder)
+            told = RunProgress(self._sessions, claim, progress, kept)
+            card = self._trained(work, family, _Folders(folder, folder), told)
             report = self._evaluated(work, family, folder, told)
             return self._kept(work, folder / MODEL, card, report)
 
     def train_along(self, claim: JobClaim, scratch: Path) -> None:
         """The training alone, as one of several processes; the first one keeps what comes of it."""
         work = self._work(claim.resource_id)
-        folder = workspace_of(self._places.data_dir, work.row.id)
-        self._fine_tuned(
-            work, self._families[work.row.family], folder / RUN, scratch / MODEL, NoProgress()
-        )
+        folders = _Folders(workspace_of(self._places.data_dir, work.row.id), scratch)
+        self._trained(work, self._families[work.row.family], folders, Unheard())
 
     def store(self, session: Session, claim: JobClaim, outcome: TrainedModel) -> None:
         row = _existing(repository.of_job(session, claim.resource_id, for_update=True))
@@ -146,8 +154,28 @@ class FineTuneRunner:
             }
             return _Work(row, base, promoted, stored, described)
 
+    def _checkpoints(self, work: _Work, folder: Path) -> KeptCheckpoints | None:
+        if not self._places.in_store:
+            return None
+        kept = KeptCheckpoints(self._store, work.row.id, folder)
+        with self._sessions() as session:  # as it is now that the folder is held
+            row = _existing(repository.of_job(session, work.row.id))
+        kept.take_up(row.kept_files)
+        return kept
+
+    def _trained(
+        self, work: _Work, family: FineTunable, folders: _Folders, progress: PartlyHeard
+    ) -> dict[str, Any]:
+        """The card of the model, after as many cross-validations as were asked for."""
+        folds = self._cross_validated(work, family, folders, progress)
+        part = progress.until(TRAINED, begin=TRAINED - TRAINED / (len(folds) + 1))
+        card = self._fine_tuned(work, family, folders.work / RUN, folders.made / MODEL, part)
+        if folds:
+            card["metrics"] = {**card.get("metrics", {}), "cross_validation": folds}
+        return card
+
     def _cross_validated(
-        self, work: _Work, family: FineTunable, folder: Path, progress: RunProgress
+        self, work: _Work, family: FineTunable, folders: _Folders, progress: PartlyHeard
     ) -> list[dict[str, Any]]:
         """The metrics of each fold, by a network that has not seen its patients; none without."""
         n_folds = work.row.hyperparameters.get("folds", 0)
@@ -158,9 +186,9 @@ class FineTuneRunner:
             card = self._fine_tuned(
                 replace(work, fold=patients),
                 family,
-                folder / f"fold-{number}",
-                folder / f"fold-{number}" / MODEL,
-                _Fold(progress, each * number, each * (number + 1)),
+                folders.work / f"fold-{number}",
+                folders.made / f"fold-{number}" / MODEL,
+                progress.of_fold(each * number, each * (number + 1)),
             )
             metrics = card.get("metrics", {}).get("validation", {})
             found.append({"fold": number + 1, "patients": len(patients), "metrics": metrics})
@@ -173,6 +201,7 @@ class FineTuneRunner:
         # a run that an earlier release began lacks what has been added since
         defaults = {name: each.default for name, each in family.spec.hyperparameters.items()}
         given = {k: v for k, v in row.hyperparameters.items() if k not in SPLIT_HYPERPARAMETERS}
+        out.parent.mkdir(parents=True, exist_ok=True)
         with version_folder(self._store, work.base.location, work.base.sha256) as base:
             return family.fine_tune(
                 _part(work, "train"),
@@ -269,8 +298,15 @@ class RunProgress:
     Each checkpoint says that the attempt was not in vain. Waits for a database that is away.
     """
 
-    def __init__(self, sessions: SessionFactory, claim: JobClaim, progress: JobProgress) -> None:
+    def __init__(
+        self,
+        sessions: SessionFactory,
+        claim: JobClaim,
+        progress: JobProgress,
+        kept: KeptCheckpoints | None = None,
+    ) -> None:
         self._sessions, self._claim, self._progress = sessions, claim, progress
+        self._checkpoints = kept
         self.check_cancelled = progress.check_cancelled
         self.advance = progress.advance
 
@@ -284,12 +320,15 @@ class RunProgress:
                 row.checkpoints = [*others, data]
                 lifecycle.set_fruitful(session, self._claim)
 
+        if kind == "checkpoint":
+            self._keep()
         if kind in ("epoch", "checkpoint"):
             _patiently(lambda: self._in_transaction(note))
         _patiently(lambda: self._progress.event(kind, data))
 
     def note_fruitful(self) -> None:
         """What this attempt has done is kept."""
+        self._keep()
         _patiently(
             lambda: self._in_transaction(
                 lambda session: lifecycle.set_fruitful(session, self._claim)
@@ -300,9 +339,45 @@ class RunProgress:
         """The same listener for a part of the work."""
         return _Part(self, begin, end)
 
+    def of_fold(self, begin: float, end: float) -> Progress:
+        """The same listener for a fold of the cross-validation."""
+        return _Fold(self, begin, end)
+
+    def _keep(self) -> None:
+        """The store first, then the row that says so, then what that has replaced can go."""
+        keys = self._checkpoints.put() if self._checkpoints is not None else None
+        if self._checkpoints is None or keys is None:
+            return
+        noted: list[bool] = []
+
+        def note(session: Session) -> None:
+            row = _existing(repository.of_job(session, self._claim.resource_id, for_update=True))
+            noted.append(lifecycle.holds(session, self._claim) is not False)
+            if noted[-1]:  # else another has gone on, from what the row says
+                row.kept_files = keys
+
+        _patiently(lambda: self._in_transaction(note))
+        if noted[-1]:
+            self._checkpoints.replaced(keys)
+
     def _in_transaction(self, action: Callable[[Session], None]) -> None:
         with self._sessions.begin() as session:
             action(session)
+
+
+class Unheard(NoProgress):
+    """Of a process that trains along: the first one tells of the run."""
+
+    def until(self, end: float, *, begin: float = 0.0) -> Progress:
+        """Nobody listens to a part either."""
+        return self
+
+    def of_fold(self, begin: float, end: float) -> Progress:
+        """Nor to a fold."""
+        return self
+
+
+PartlyHeard: TypeAlias = RunProgress | Unheard
 
 
 class _Fold:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from services import clock, ids
 from services.datasets import service as datasets
 from services.errors import NotFound, StateConflict, UnusableInput
-from services.fine_tunes import repository, workspace
+from services.fine_tunes import kept, repository, workspace
 from services.fine_tunes.repository import FineTuneFilter
 from services.fine_tunes.row import FineTuneRow
 from services.jobs import dispatch, lifecycle
@@ -193,14 +193,15 @@ def remove_orphans(session: Session, store: Store, *, before_id: str) -> list[st
     return left
 
 
-def forget_old_workspaces(session: Session, data_dir: Path) -> list[str]:
-    """Removes the folders of runs that ended long ago; they can no longer be resumed."""
-    there = workspace.present(data_dir)
+def forget_old_workspaces(session: Session, store: Store, data_dir: Path) -> list[str]:
+    """Removes folders and stored checkpoints of runs that ended long ago: no more to resume."""
+    there = workspace.present(data_dir) | kept.present(store)
     if not there:
         return []
     needed = repository.still_needed(session, there, ended_before=clock.now() - WORKSPACE_KEPT)
     for fine_tune_id in sorted(there - needed):
         workspace.removed(data_dir, fine_tune_id)
+        kept.forget(store, fine_tune_id)
     return sorted(there - needed)
 
 

@@ -14,7 +14,6 @@ from torch.optim import Optimizer
 
 from services.training.state_file import read_state, write_state
 
-LAST, BEST = "last.safetensors", "best.safetensors"
 _NETWORK, _AVERAGE, _OPTIMIZER, _RANDOM = "network.", "average.", "optimizer.", "random."
 
 

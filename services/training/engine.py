@@ -48,7 +48,7 @@ from services.training.average import Average
 from services.training.distributed import World
 from services.training.freezing import freeze
 from services.training.loading import Division, Inputs, Micro, Position, loaded
-from services.training.plan import EnginePlan, Freeze, Schedule, constant
+from services.training.plan import BEST, LAST, EnginePlan, Freeze, Schedule, constant
 from services.training.progress import Progress
 
 _PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -182,10 +182,10 @@ class _Run:
 
     def restore(self) -> None:
         """Takes up the last checkpoint, if there is one."""
-        path = self.workspace / checkpoints.LAST
-        if self.world.agreed(path.is_file()):
-            self._restore(path)
-        while self.world.agreed(self._short_of_memory.exists()):
+        path = self.workspace / LAST
+        if self.world.agreed(path.is_file(), self.device):
+            self._restore(self.world.fetched(path, self.device))
+        while self.world.any(self._short_of_memory.exists(), self.device):
             self._halve_parts()
             self._checkpoint()  # which counts as getting on
 
@@ -228,8 +228,9 @@ class _Run:
     def outcome(self) -> Outcome:
         """With the best weights in the network."""
         state = self.state
-        self.world.agreed(None)  # the first process has written what is read now
-        checkpoints.load_weights(self.workspace / checkpoints.BEST, self.training.network)
+        self.world.agreed(None, self.device)  # the first process has written what is read now
+        best = self.world.fetched(self.workspace / BEST, self.device)
+        checkpoints.load_weights(best, self.training.network)
         self.training.network.eval()
         return Outcome(
             epochs=state.epoch,
@@ -378,7 +379,9 @@ class _Run:
         kept.eval()
         with torch.no_grad():
             found = self.training.validate(kept) if self.world.leads else {}
-        metrics = self.world.agreed({name: float(value) for name, value in found.items()})
+        metrics = self.world.agreed(
+            {name: float(value) for name, value in found.items()}, self.device
+        )
         loss = state.loss_sum / self.length
         monitored = loss if plan.monitor == "loss" else metrics[plan.monitor]
         state.epoch, state.place, state.loss_sum = state.epoch + 1, 0, 0.0
@@ -387,7 +390,7 @@ class _Run:
         if plan.better(monitored, state.best) or state.best_epoch is None:
             state.best, state.best_epoch, state.waited = monitored, state.epoch, 0
             if self.world.leads:
-                checkpoints.save_weights(self.workspace / checkpoints.BEST, kept, entry)
+                checkpoints.save_weights(self.workspace / BEST, kept, entry)
             self._tell("checkpoint", {"kind": "best", "update": state.update, **entry})
         else:
             state.waited += 1
@@ -403,7 +406,7 @@ class _Run:
         if not self.world.leads:
             return
         checkpoints.save_checkpoint(
-            self.workspace / checkpoints.LAST,
+            self.workspace / LAST,
             network=self.network,
             average=self._averaged,
             optimizer=self.optimizer,

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+# a run's checkpoints, as files of its folder
+LAST, BEST = "last.safetensors", "best.safetensors"
+
 Precision: TypeAlias = Literal["off", "bf16", "fp16"]
 
 # (update, updates in all) -> what the learning rate is multiplied by, 0 to 1

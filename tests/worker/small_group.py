@@ -14,7 +14,12 @@ from worker.training_group import TrainingGroup
 
 def main(size: int, folder: Path, fault: str) -> None:
     command = (sys.executable, "-m", "tests.worker.small_group", *sys.argv[1:])
-    group = TrainingGroup.of(command, "cpu", processes=size)
+    assigned = TrainingGroup.is_assigned()
+    group = (
+        TrainingGroup.following("cpu")
+        if assigned
+        else TrainingGroup.led(command, "cpu", processes=size)
+    )
     (folder / f"pid-{group.rank}").write_text(str(os.getpid()))
     if fault == "early" and not group.leads:
         sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ from services.fine_tunes.service import FineTuneRequest
 from services.fine_tunes.workspace import held, workspace_of
 from services.jobs import lifecycle
 from services.jobs.execution import StopFlag, execute
+from services.jobs.lifecycle import JobClaim
 from services.registry import service as registry
 from services.registry.files import version_files
 from services.settings import Settings
 from services.storage.base import Store
 from services.storage.factory import store_for
+from services.training.plan import LAST
+from services.training.progress import NoProgress, Progress
 from tests.conftest import forget_model
 from tests.factories import upload
 from tests.fakes import FakeFamily, FakePredictor, FakePredictors
@@ -62,6 +66,7 @@ def run(
     *,
     family: FakeFamily | None = None,
     stop: threading.Event | None = None,
+    in_store: bool = False,
 ) -> FakeFamily:
     family = family or FakeFamily()
     runner = FineTuneRunner(
@@ -69,7 +74,7 @@ def run(
         store,
         {"ecgbert": family},
         FakePredictors(FakePredictor()),
-        places=Places(settings.data_dir, "cpu"),
+        places=Places(settings.data_dir, "cpu", in_store=in_store),
     )
     with sessions.begin() as session:
         claim = lifecycle.claim(session, job_id, worker="w", lease_s=60)
@@ -134,6 +139,73 @@ def test_folds_leave_each_patient_out_once_and_never_touch_the_test(
     assert [each["fold"] for each in card["metrics"]["cross_validation"]] == [1, 2]
 
 
+def test_a_process_that_trains_along_goes_through_the_same_trainings(
+    fine_tune: FineTuneRow,
+    sessions: SessionFactory,
+    store: Store,
+    settings: Settings,
+    tmp_path: Path,
+) -> None:
+    with sessions.begin() as session:
+        row = session.get_one(FineTuneRow, fine_tune.id)
+        row.hyperparameters = row.hyperparameters | {"folds": 2}
+    first, along = run(sessions, store, settings, fine_tune.job_id), FakeFamily()
+    runner = FineTuneRunner(
+        sessions,
+        store,
+        {"ecgbert": along},
+        FakePredictors(FakePredictor()),
+        places=Places(tmp_path / "elsewhere", "cpu"),
+    )
+    claim = JobClaim(fine_tune.job_id, "fine_tunes.run", fine_tune.id, "w", 1)
+    runner.train_along(claim, tmp_path / "scratch")
+    assert along.seen == first.seen
+    assert [p.hyperparameters for p in along.plans] == [p.hyperparameters for p in first.plans]
+    assert len(found(sessions, fine_tune.id).history) == 2  # it tells of nothing
+
+
+def test_checkpoints_are_in_the_store_where_machines_share_nothing_else(
+    fine_tune: FineTuneRow, sessions: SessionFactory, store: Store, settings: Settings
+) -> None:
+    family = Writing()
+    run(sessions, store, settings, fine_tune.job_id, family=family, in_store=True)
+    row = found(sessions, fine_tune.id)
+    assert row.kept_files is not None
+    (name, key), *others = row.kept_files.items()
+    assert (name, others) == (f"run/{LAST}", [])
+    assert store.local_path(key).read_text() == "2 checkpoints"
+    shutil.rmtree(workspace_of(settings.data_dir, fine_tune.id))  # another machine's disk
+    with sessions.begin() as session:
+        fine_tunes.resume(session, fine_tune.id, project_id=DEFAULT_PROJECT, epochs=3)
+    again = found(sessions, fine_tune.id)
+    run(sessions, store, settings, again.job_id, family=family, in_store=True)
+    assert family.found == [None, "2 checkpoints"]
+
+
+class Writing(FakeFamily):
+    """Writes a checkpoint whenever it tells of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str | None] = []
+
+    def fine_tune(self, *records: Any, workspace: Path, progress: Progress, **more: Any) -> Any:
+        path = workspace / LAST
+        self.found.append(path.read_text() if path.exists() else None)
+
+        class Writer(NoProgress):
+            n = 0
+
+            def event(self, kind: str, data: dict[str, Any]) -> None:
+                if kind == "checkpoint":
+                    self.n += 1
+                    path.unlink(missing_ok=True)
+                    path.write_text(f"{self.n} checkpoints")
+                progress.event(kind, data)
+
+        return super().fine_tune(*records, workspace=workspace, progress=Writer(), **more)
+
+
 def test_a_run_whose_worker_ends_goes_back_to_the_queue_and_a_cancelled_one_ends(
     fine_tune: FineTuneRow, sessions: SessionFactory, store: Store, settings: Settings
 ) -> None:
@@ -160,13 +232,13 @@ def test_more_epochs_give_another_version(
 
 
 def test_the_workspace_goes_when_nobody_can_resume(
-    fine_tune: FineTuneRow, sessions: SessionFactory, settings: Settings
+    fine_tune: FineTuneRow, sessions: SessionFactory, store: Store, settings: Settings
 ) -> None:
     folder, stray = (workspace_of(settings.data_dir, name) for name in (fine_tune.id, "ft_gone"))
     folder.mkdir(parents=True)
     stray.mkdir()
     with sessions() as session:
-        assert fine_tunes.forget_old_workspaces(session, settings.data_dir) == ["ft_gone"]
+        assert fine_tunes.forget_old_workspaces(session, store, settings.data_dir) == ["ft_gone"]
     assert folder.is_dir()
     assert not stray.exists()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from dataclasses import replace
 from multiprocessing import get_context
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from services.errors import Cancelled, Interrupted
 from services.training.distributed import World
+from services.training.plan import LAST
 from services.training.progress import NoProgress
 from tests.services.training.small_run import PLAN, Points, run
 
@@ -118,6 +121,70 @@ def one_short_of_memory(rank: int, folder: str, attempt: int) -> None:
         Path(folder, f"told-{rank}").write_text("\n".join(told.messages))
     torch.save(module.state_dict(), f"{folder}/weights-{rank}.pt")
     dist.destroy_process_group()
+
+
+def one_of_two_machines(rank: int, folders: list[str], meeting: str, stop_at: int) -> None:
+    os.environ |= {"GROUP_RANK": str(rank), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=2)
+    folder = Path(folders[rank])
+    try:
+        module = train(folder, noisy=False, stop_at=stop_at if rank == 0 else 0)
+        torch.save(module.state_dict(), folder / "weights.pt")
+    except Cancelled:
+        assert stop_at
+    dist.destroy_process_group()
+
+
+def run_on_two_machines(folders: list[Path], meeting: Path, *, stop_at: int = 0) -> None:
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    names = [str(folder) for folder in folders]
+    processes = [
+        PROCESSES.Process(target=one_of_two_machines, args=(rank, names, str(meeting), stop_at))
+        for rank in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+        assert process.exitcode == 0
+
+
+def test_machines_that_share_no_disk_give_the_weights_of_one_process(tmp_path: Path) -> None:
+    alone = train(tmp_path / "alone", noisy=False).state_dict()
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    run_on_two_machines([first, second], tmp_path / "meeting-1", stop_at=5)
+    assert not (second / LAST).exists()  # the first machine writes
+    run_on_two_machines([first, third], tmp_path / "meeting-2")
+    assert (third / LAST).exists()  # it has come from the first
+    for folder in (first, third):
+        together = torch.load(folder / "weights.pt", weights_only=True)
+        for name, tensor in alone.items():
+            assert torch.allclose(tensor, together[name], atol=1e-6), name
+
+
+def agree(rank: int, folder: str) -> None:
+    os.environ |= {"GROUP_RANK": str(rank), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    world, cpu = World.here(), torch.device("cpu")
+    said = world.agreed({"f1": 0.1 + 0.2, "none": float("nan")} if rank == 0 else {}, cpu)
+    assert said["f1"] == 0.1 + 0.2
+    assert math.isnan(said["none"])
+    path = Path(folder, f"file-{rank}")
+    if rank == 0:
+        path.write_bytes(bytes(range(250)) * 400_000)  # in several pieces
+    world.fetched(path, cpu)
+    dist.destroy_process_group()
+
+
+def test_what_the_first_process_has_reaches_the_others(tmp_path: Path) -> None:
+    processes = [PROCESSES.Process(target=agree, args=(rank, str(tmp_path))) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    assert (tmp_path / "file-0").read_bytes() == (tmp_path / "file-1").read_bytes()
 
 
 class Told(NoProgress):

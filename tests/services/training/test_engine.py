@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from services.errors import Cancelled, Interrupted, StateConflict, UnusableInput
-from services.training.checkpoints import LAST
-from services.training.plan import EnginePlan, Freeze
+from services.training.plan import LAST, EnginePlan, Freeze
 from services.training.progress import NoProgress
 from tests.services.training.small_run import PLAN, Points, network, run, run_writing_often
 
