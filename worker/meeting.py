@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -49,11 +50,16 @@ def listening_at(host: str) -> socket.socket:
     """A socket that listens there and nowhere else; Unavailable where that is not this machine."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((str(address[0]), 0), family=family)
+        number = str(address[0])
+        if not ipaddress.ip_address(number).is_unspecified:
+            return socket.create_server((number, 0), family=family)
+        reason = "it stands for all of them"
     except OSError as error:
-        raise Unavailable(
-            f"ECTOPY_TRAINING_HOST is {host}, which is no address of this machine: {error}"
-        ) from error
+        reason = str(error)
+    raise Unavailable(
+        f"ECTOPY_TRAINING_HOST is {host}, which is no address that is this machine's alone: "
+        f"{reason}"
+    )
 
 
 def use_interface_of(listening: socket.socket) -> None:

@@ -43,9 +43,16 @@ class Recruits:
     def __init__(self, sessions: SessionFactory, claim: JobClaim) -> None:
         self._sessions, self._claim = sessions, claim
         self._silent_since: float | None = None
+        self._has_lost_one, self._next_look = False, 0.0
 
     def has_lost_one(self) -> bool:
-        """Whether one has said so, or was silent for too long."""
+        """Whether one has said so, or was silent for too long; looks no more often than LOOK_S."""
+        if not self._has_lost_one and time.monotonic() >= self._next_look:
+            self._has_lost_one = self._looked()
+            self._next_look = time.monotonic() + LOOK_S
+        return self._has_lost_one
+
+    def _looked(self) -> bool:
         try:
             with self._sessions() as session:
                 said = groups.statuses(session, self._claim)

@@ -29,7 +29,8 @@ from services.settings import Settings
 from services.version import code_version
 
 MANIFEST, ROWS, FILES = "manifest.json", "rows/", "store/"
-LEFT_OUT = frozenset({"workers"})  # who is alive now, is not later
+# who is alive now, and who trains with whom, is not so later
+LEFT_OUT = frozenset({"workers", "training_groups", "training_places"})
 # what a new database has of itself
 SHIPPED = frozenset({"models", "model_versions", "answering_versions", "promotions"})
 COPY_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from services import ids
-from services.errors import Unavailable
+from services.errors import NotFound, Unavailable
 from services.storage.base import Store
 from services.training.plan import BEST, LAST
 
@@ -33,7 +33,10 @@ class KeptCheckpoints:
         self._keys: dict[str, str] = {}
 
     def take_up(self, kept: Mapping[str, str] | None) -> None:
-        """Brings the folder to where the row says the run is, unless it was written here."""
+        """Brings the folder to where the row says the run is, unless it was written here.
+
+        A checkpoint that the store has no more (a backup may be a moment older) is begun without.
+        """
         self._keys = dict(kept or {})
         known = self._folder / _KNOWN
         here = json.loads(known.read_text()) if known.is_file() else {}
@@ -42,9 +45,14 @@ class KeptCheckpoints:
             if here.get(name) != key or not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 beside = path.with_name(path.name + ".partial")
-                shutil.copyfile(self._store.local_path(key), beside)
+                try:
+                    shutil.copyfile(self._store.local_path(key), beside)
+                except NotFound as problem:
+                    log.warning("training.checkpoint_gone", reason=problem.detail)
+                    continue
                 beside.replace(path)
             self._seen[name] = _version(path)
+        self._keys = {name: key for name, key in self._keys.items() if name in self._seen}
         self._note()
         self._remove(self._store.folders(self._prefix) - {_folder(k) for k in self._keys.values()})
 

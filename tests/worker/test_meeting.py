@@ -24,10 +24,13 @@ def test_several_machines_need_an_address_of_this_one(tmp_path: Path) -> None:
     require_host(settings(tmp_path))
     with pytest.raises(Unavailable, match="set ECTOPY_TRAINING_HOST"):
         require_host(settings(tmp_path, training_machines=2))
-    with pytest.raises(Unavailable, match=r"192\.0\.2\.77, which is no address of this machine"):
+    with pytest.raises(
+        Unavailable, match=r"192\.0\.2\.77, which is no address that is this machine"
+    ):
         require_host(settings(tmp_path, training_machines=2, training_host="192.0.2.77"))
-    with pytest.raises(Unavailable, match="no address of this machine"):
-        require_host(settings(tmp_path, training_machines=2, training_host="no such host"))
+    for nonsense in ("no such host", "0.0.0.0", "::", ""):
+        with pytest.raises(Unavailable, match="no address that is this machine's alone"):
+            require_host(settings(tmp_path, training_machines=2, training_host=nonsense))
     require_host(settings(tmp_path, training_machines=2, training_host=HERE))
 
 

@@ -8,16 +8,22 @@ import pytest
 
 from services.errors import Unavailable
 from services.fine_tunes.kept import PREFIX, KeptCheckpoints, forget, present
+from services.settings import Settings
 from services.storage.base import Store
+from services.storage.factory import store_for
 from services.storage.object_store import LocalFileStore
 from services.training.plan import BEST, LAST
+from tests.services.storage.test_stores import s3_settings
 
 NAME = f"run/run/{LAST}"
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return LocalFileStore(tmp_path / "store")
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data")
+    if request.param == "s3":
+        settings = s3_settings(settings, request.getfixturevalue("s3_endpoint"))
+    return store_for(settings)
 
 
 def write(folder: Path, text: str, name: str = NAME) -> None:
@@ -86,6 +92,13 @@ def test_what_a_killed_attempt_had_stored_in_vain_goes(store: Store, tmp_path: P
     kept.put()  # the row does not say so
     kept_in(store, tmp_path / "there")
     assert store.folders(f"{PREFIX}ft_1/") == set()
+
+
+def test_a_checkpoint_that_is_gone_is_done_without(store: Store, tmp_path: Path) -> None:
+    kept = kept_in(store, tmp_path / "there", {NAME: f"{PREFIX}ft_1/cp_gone/{LAST}"})
+    assert not (tmp_path / "there" / NAME).exists()
+    write(tmp_path / "there", "one")
+    assert list(put(kept)) == [NAME]
 
 
 class Away(LocalFileStore):
