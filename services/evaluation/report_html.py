@@ -26,6 +26,7 @@ _FIGURE_NAMES = {
     "calibration_error": "Calibration error",
 }
 _RISK_FIGURES = ("auroc", "auprc", "brier", "calibration_error")
+_AT_THRESHOLD = ("sensitivity", "specificity", "positive_predictivity", "negative_predictivity")
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#1c2330;--soft:#5b6675;--line:#d5dae1;--page:#fbfcfd;
@@ -207,10 +208,7 @@ def _thresholds(model: dict[str, Any]) -> str:
             if row["threshold"] == model["threshold"]
             else f"{row['threshold']:.3g}",
             f"{row['flagged']:,}",
-            _percent(row["sensitivity"]),
-            _percent(row["specificity"]),
-            _percent(row["positive_predictivity"]),
-            _percent(row["negative_predictivity"]),
+            *(_with_interval(row, name) for name in _AT_THRESHOLD),
         )
         for row in model["thresholds"]
     ]
@@ -226,6 +224,12 @@ def _named(number: int, model: dict[str, Any]) -> str:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _with_interval(row: dict[str, Any], name: str) -> str:
+    """Reports of earlier releases have none."""
+    none = {"low": None, "high": None}
+    return interval_text({"value": row[name]} | row.get("intervals", {}).get(name, none))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -72,6 +72,19 @@ def operating_points(label: IntArray, risk: Floats, thresholds: Floats) -> IntAr
     return np.stack([np.count_nonzero(cell, axis=1) for cell in cells], axis=1).astype(np.int64)
 
 
+def drawn_operating_points(
+    label: IntArray, risk: Floats, thresholds: Floats, weights: Floats
+) -> Floats:
+    """The same over samples of the records, (n_samples, n_thresholds, 4).
+
+    weights: (n_samples, n_records), how often each record is in each sample.
+    """
+    flagged = risk[:, None] >= thresholds[None, :]
+    event = label.astype(bool)[:, None]
+    cells = (flagged & event, flagged & ~event, ~flagged & ~event, ~flagged & event)
+    return np.stack([weights @ cell.astype(np.float64) for cell in cells], axis=2)
+
+
 def roc_curve(label: IntArray, score: Floats) -> Floats:
     """(n_points, 2): false and true positive rate from (0, 0) to (1, 1), a point a threshold."""
     positive, negative = _by_score(label, score, np.ones(len(label)))

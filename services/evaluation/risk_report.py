@@ -27,6 +27,14 @@ _FIGURES = {
     "calibration_error": figures.calibration_error,
 }
 
+# of the true and false positives, true and false negatives: what is right, and what is not
+_SHARES = {
+    "sensitivity": (0, 3),
+    "specificity": (2, 1),
+    "positive_predictivity": (0, 1),
+    "negative_predictivity": (2, 3),
+}
+
 
 @dataclass(frozen=True)
 class RiskTested:
@@ -73,7 +81,11 @@ def risk_report(
         "models": [
             model_json(model, ids)
             | {name: figure.as_json() for name, figure in each.items()}
-            | _curves(label, risk, threshold)
+            | _curves(label, risk)
+            | {
+                "threshold": plain(threshold),
+                "thresholds": _thresholds(label, risk, threshold, times[:, member]),
+            }
             for model, risk, each, threshold in rows
         ],
         "differences": [
@@ -102,21 +114,33 @@ def _sampled(
     return found
 
 
-def _curves(label: IntArray, risk: NDArray[np.float64], threshold: float) -> dict[str, Any]:
+def _curves(label: IntArray, risk: NDArray[np.float64]) -> dict[str, Any]:
     roc = figures.roc_curve(label, risk)
     step = np.unique(np.linspace(0, len(roc) - 1, ROC_POINTS).round().astype(np.int64))
-    asked = np.array(sorted({*THRESHOLDS, *([threshold] if np.isfinite(threshold) else [])}))
     return {
-        "threshold": plain(threshold),
         "roc": np.round(roc[step], 6).tolist(),
         "calibration": _calibration(label, risk),
-        "thresholds": [
-            _threshold_row(float(value), cells)
-            for value, cells in zip(
-                asked, figures.operating_points(label, risk, asked).tolist(), strict=True
-            )
-        ],
     }
+
+
+def _thresholds(
+    label: IntArray, risk: NDArray[np.float64], own: float, times: IntArray
+) -> list[dict[str, Any]]:
+    """What is flagged from each threshold on, and how well. times: (n_draws, n_records)."""
+    asked = np.array(sorted({*THRESHOLDS, *([own] if np.isfinite(own) else [])}))
+    cells = figures.operating_points(label, risk, asked)
+    drawn = np.concatenate(
+        [
+            figures.drawn_operating_points(
+                label, risk, asked, times[at : at + DRAWS_AT_ONCE].astype(np.float64)
+            )
+            for at in range(0, len(times), DRAWS_AT_ONCE)
+        ]
+    )
+    return [
+        _threshold_row(float(value), cells[place], drawn[:, place])
+        for place, value in enumerate(asked)
+    ]
 
 
 def _calibration(label: IntArray, risk: NDArray[np.float64]) -> list[dict[str, Any]]:
@@ -139,20 +163,25 @@ def _calibration(label: IntArray, risk: NDArray[np.float64]) -> list[dict[str, A
     return rows
 
 
-def _threshold_row(threshold: float, cells: Sequence[int]) -> dict[str, Any]:
-    tp, fp, tn, fn = cells
-
-    def share(part: int, whole: int) -> float | None:
-        return part / whole if whole else None
-
+def _threshold_row(threshold: float, cells: IntArray, drawn: NDArray[np.float64]) -> dict[str, Any]:
+    """cells: (4,), drawn: (n_draws, 4), both as figures.operating_points gives them."""
+    shares = {name: _share(cells[part], cells[rest]) for name, (part, rest) in _SHARES.items()}
+    intervals = {}
+    for name, (part, rest) in _SHARES.items():
+        found = Sampled(float(shares[name]), _share(drawn[:, part], drawn[:, rest])).as_json()
+        intervals[name] = {"low": found["low"], "high": found["high"]}
     return {
         "threshold": threshold,
-        "flagged": tp + fp,
-        "sensitivity": share(tp, tp + fn),
-        "specificity": share(tn, tn + fp),
-        "positive_predictivity": share(tp, tp + fp),
-        "negative_predictivity": share(tn, tn + fn),
+        "flagged": int(cells[0] + cells[1]),
+        **{name: plain(float(share)) for name, share in shares.items()},
+        "intervals": intervals,
     }
+
+
+def _share(part: Any, rest: Any) -> Any:
+    """Of part and rest together; NaN where there is nothing."""
+    with np.errstate(invalid="ignore"):
+        return np.float64(part) / (np.float64(part) + np.float64(rest))
 
 
 def _event_cautions(label: IntArray) -> list[str]:

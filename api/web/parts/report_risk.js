@@ -50,9 +50,10 @@ function calibration({ models }) {
 
 function thresholds({ models }) {
   const [model] = models;
-  const share = (value) => (value === null ? "–" : `${(100 * value).toFixed(1)} %`);
+  const none = { low: null, high: null }; // in reports of earlier releases
+  const share = (row, key) => interval({ value: row[key], ...(row.intervals?.[key] ?? none) });
   const rows = model.thresholds.map((row) => [row.threshold.toFixed(3) + (row.threshold === model.threshold ? " (its own)" : ""), count(row.flagged),
-    share(row.sensitivity), share(row.specificity), share(row.positive_predictivity), share(row.negative_predictivity)]);
+    ...["sensitivity", "specificity", "positive_predictivity", "negative_predictivity"].map((key) => share(row, key))]);
   return el("details", {}, el("summary", { text: `At other thresholds, ${model.name}` }),
     reportTable("Thresholds", ["Threshold", "Flagged", "Sensitivity", "Specificity", "Positive predictivity", "Negative predictivity"], rows));
 }

@@ -42,6 +42,25 @@ def test_figures_of_each_model_with_intervals() -> None:
     assert first["roc"][-1] == [1, 1]
 
 
+def test_the_threshold_table_has_intervals_by_patient() -> None:
+    records = answered()
+    rows = risk_report(MODELS, records, thresholds=[0.42, 0.5])["models"][0]["thresholds"]
+    row = next(row for row in rows if row["threshold"] == 0.42)
+    events = [record for record in records if record.label]
+    found = sum(record.risks[0] >= 0.42 for record in events)
+    assert row["sensitivity"] == pytest.approx(found / len(events))
+    assert row["flagged"] == sum(record.risks[0] >= 0.42 for record in records)
+    names = ("sensitivity", "specificity", "positive_predictivity", "negative_predictivity")
+    for name in names:
+        low, high = (row["intervals"][name][end] for end in ("low", "high"))
+        assert low < row[name] < high
+        assert high - low < 0.3
+    four_times = [record for record in records for _ in range(4)]
+    again = risk_report(MODELS, four_times, thresholds=[0.42, 0.5])["models"][0]["thresholds"]
+    copied = next(each for each in again if each["threshold"] == 0.42)
+    assert copied["intervals"] == row["intervals"]  # copies of a patient's records add nothing
+
+
 def test_patients_are_drawn_with_all_their_records() -> None:
     records = answered(100)
     once = risk_report(MODELS, records)["models"][0]["auroc"]
