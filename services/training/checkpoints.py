@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from services.errors import StateConflict
 from services.training.state_file import read_state, write_state
 
 _NETWORK, _AVERAGE, _OPTIMIZER, _RANDOM = "network.", "average.", "optimizer.", "random."
@@ -45,7 +46,10 @@ def load_checkpoint(
     average: nn.Module | None,
     optimizer: Optimizer,
 ) -> dict[str, Any]:
-    """Brings the run back to where the checkpoint was written; returns the run's facts."""
+    """Brings the run back to where the checkpoint was written; returns the run's facts.
+
+    Raises StateConflict where the optimizer's parameters are grouped otherwise than they were.
+    """
     tensors, facts = read_state(path)
     network.load_state_dict(_part(_NETWORK, tensors))
     if average is not None:
@@ -101,7 +105,13 @@ def _restore_optimizer(
         {name: tuple(value) if name == "betas" else value for name, value in group.items()}
         for group in facts["groups"]
     ]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    try:
+        optimizer.load_state_dict({"state": state, "param_groups": groups})
+    except ValueError as error:
+        raise StateConflict(
+            "the checkpoint is of a release that grouped parameters otherwise; start the run anew: "
+            f"{error}"
+        ) from error
 
 
 def _random_state() -> tuple[dict[str, Tensor], dict[str, Any]]:

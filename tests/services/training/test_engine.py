@@ -218,6 +218,17 @@ def test_the_workspace_of_another_run_is_refused(tmp_path: Path) -> None:
         run(tmp_path, replace(PLAN, batch=8))
 
 
+class OneGroup(torch.optim.AdamW):
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        super().__init__([each for group in groups for each in group["params"]])
+
+
+def test_a_checkpoint_whose_parameters_were_grouped_otherwise_is_refused(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(StateConflict, match="start the run anew"):
+        run(tmp_path, replace(PLAN, epochs=5), optimizer=OneGroup)
+
+
 def test_loaders_do_not_change_the_result(tmp_path: Path) -> None:
     _, one = run(tmp_path / "one", replace(PLAN, loaders=0))
     _, other = run(tmp_path / "other", replace(PLAN, loaders=3))
