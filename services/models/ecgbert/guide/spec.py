@@ -104,6 +104,7 @@ HYPERPARAMETERS = {
     "patience": Hyperparameter(
         0, "epochs without a better macro-F1 before the run ends; 0 never", minimum=0, maximum=1000
     ),
+    "loaders": Hyperparameter(1, "threads that prepare batches", minimum=0, maximum=16),
 }
 
 FAMILY_SPEC: FamilySpec = replace(spec.FAMILY_SPEC, family=FAMILY, hyperparameters=HYPERPARAMETERS)

@@ -18,6 +18,7 @@ from services.models.ecgbert.guide.answers import beat_labels, beat_probabilitie
 from services.models.ecgbert.guide.chunks import (
     CHUNKS_AT_ONCE,
     ChunkedSentences,
+    EmbeddingChunks,
     WordChunks,
     frozen_chunks,
 )
@@ -70,6 +71,7 @@ class GuideRecipe:
     clusters: str
     precision: Any
     patience: int
+    loaders: int
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -157,6 +159,8 @@ def trained_classifier(  # noqa: PLR0913 - two sets of sentences, what to do, an
         higher_is_better=scored,
         precision=chosen.precision,
         freeze=chosen.frozen,
+        # what is embedded when it is needed takes the network out of training for a moment
+        loaders=0 if isinstance(data, EmbeddingChunks) else chosen.loaders,
         checkpoint_every_s=checkpoint_every_s,
         seed=seed,
     )

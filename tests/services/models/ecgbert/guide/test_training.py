@@ -139,6 +139,15 @@ def test_micro_batches_leave_the_result_as_it_is(tmp_path: Path) -> None:
         assert torch.allclose(tensor, parted.state_dict()[name], atol=1e-4), name
 
 
+@pytest.mark.parametrize("embedding", [False, True])
+def test_threads_that_prepare_batches_change_no_bit(tmp_path: Path, embedding: bool) -> None:
+    given = {**QUICK, "epochs": 2, "train_embedding": embedding}
+    one, _ = fitted({**given, "loaders": 0}, tmp_path / "one")
+    other, _ = fitted({**given, "loaders": 3}, tmp_path / "other")
+    for name, tensor in one.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name]), name
+
+
 def test_a_layer_learns_at_a_share_of_the_next_one_s_rate() -> None:
     chosen = recipe({"layer_decay": 0.5, "learning_rate": 0.08, "train_embedding": True})
     network = new_network(chosen, seed=0, base=None)
