@@ -134,3 +134,27 @@ def test_a_machine_that_is_told_to_stop_hands_the_run_back(
     assert (done["status"], done["epoch"]) == ("succeeded", QUICK["epochs"])
     messages = [d.get("message", "") for kind, d in events_of(live_client, run) if kind == "log"]
     assert any("its worker is about to end" in message for message in messages), messages
+
+
+@pytest.mark.slow
+def test_a_machine_that_falls_silent_is_not_waited_for(
+    live: Live, live_client: httpx.Client, dataset: str, machines: list[WorkerProcess]
+) -> None:
+    machines.pop().end()
+    run = begun(live_client, dataset)
+    wait_for_epoch(live_client, run, 2)
+    holder = holder_of(live, machines)
+    helper = next(worker for worker in machines if worker is not holder)
+    (process,) = processes_of(helper)
+    frozen = [helper.process.pid, process.pid]  # as if it had been cut off: no connection breaks
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        done = ended(live_client, run)  # on the other machine alone
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    assert (done["status"], done["epoch"]) == ("succeeded", QUICK["epochs"])
+    statuses = [d["status"] for kind, d in events_of(live_client, run) if kind == "status"]
+    assert statuses.count("running") >= 2
+    eventually(lambda: not process.is_running(), within_s=30)  # nobody wants it any more
