@@ -3,9 +3,10 @@
     make chaos ROUNDS=200
 
 In each round a part (API, a worker, the trainer, the process of a fine-tune, Postgres, Valkey) gets
-SIGKILL at a random moment, or Valkey is emptied. Clients send each request again, with the same
-Idempotency-Key, until it is accepted. In the end every accepted request has exactly one result,
-database and store say the same, and no fine-tune began anew that had a checkpoint.
+SIGKILL at a random moment, or Valkey is emptied; half way Postgres is kept away for a minute.
+Clients send each request again, with the same Idempotency-Key, until it is accepted. In the end
+every accepted request has exactly one result, database and store say the same, and no fine-tune
+began anew that had a checkpoint.
 """
 
 from __future__ import annotations
@@ -145,9 +146,12 @@ def main() -> None:
                 clients=arguments.clients,
                 seed=arguments.seed,
                 only=arguments.only,
+                away_s=arguments.away_s,
             )
             deaf = trial.logs().count("worker.deaf")
             print(f"workers that heard nothing any more and ended themselves: {deaf}")
+            crashes = [line for line in trial.logs().splitlines() if "job.crashed" in line]
+            problems += [f"an error that nobody expected: {line}" for line in crashes]
         finally:
             trial.stop()
     for problem in problems:
@@ -156,7 +160,9 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1, only: str = "") -> list[str]:
+def chaos(
+    trial: Trial, *, rounds: int, clients: int, seed: int = 1, only: str = "", away_s: float = 0.0
+) -> list[str]:
     """What is wrong in the end; nothing, it is hoped."""
     dice, accepted = random.Random(seed), Accepted()
     running: list[Client] = [Predicting(trial, number, accepted) for number in range(clients)]
@@ -165,7 +171,10 @@ def chaos(trial: Trial, *, rounds: int, clients: int, seed: int = 1, only: str =
         client.start()
     killed: Counter[str] = Counter()
     slowest_s = 0.0
-    for _ in range(rounds):
+    for number in range(rounds):
+        if away_s and number == rounds // 2:
+            killed["postgres, kept away"] += kept_away(trial, "postgres", seconds=away_s)
+            trial.wait_ready()
         time.sleep(dice.uniform(0, LONGEST_S))
         killed[strike(trial, dice, only)] += 1
         started = time.monotonic()
@@ -204,6 +213,22 @@ def strike(trial: Trial, dice: random.Random, only: str = "") -> str:
     except psutil.Error:
         return "nothing"
     return name.split(maxsplit=1)[0]
+
+
+def kept_away(trial: Trial, name: str, *, seconds: float) -> int:
+    """Kills a part whenever it has come back, for so long; how many times."""
+    times, ends_at = 0, time.monotonic() + seconds
+    while time.monotonic() < ends_at:
+        part = trial.parts().get(name)
+        if part is not None:
+            try:
+                part.kill()
+                part.wait(10)
+                times += 1
+            except psutil.Error:  # it is gone already
+                continue
+        time.sleep(0.1)
+    return times
 
 
 def checked(trial: Trial, accepted: Accepted) -> list[str]:
@@ -340,6 +365,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--away-s", type=float, default=60.0, help="Postgres, half way; 0: not")
     parser.add_argument("--only", default="", help="parts whose name begins so: valkey, worker ...")
     return parser.parse_args()
 

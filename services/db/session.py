@@ -7,7 +7,7 @@ import time
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, ExceptionContext, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import InterfaceError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -53,6 +53,7 @@ def engine_for(
     )
     event.listen(engine, "checkin", _note_use)
     event.listen(engine, "checkout", _RefuseDead(engine))
+    event.listen(engine, "handle_error", _lost_is_away)
     return engine
 
 
@@ -72,6 +73,17 @@ def single_statements(sessions: SessionFactory) -> SessionFactory:
         options = engine.execution_options(isolation_level="AUTOCOMMIT")
         _SINGLE[sessions] = session_factory(options)
     return _SINGLE[sessions]
+
+
+def _lost_is_away(context: ExceptionContext) -> None:
+    """A lost connection is a database that is away, whatever the driver called it.
+
+    libpq makes errors of its own without a code, and the driver has only `DatabaseError` for them.
+    """
+    known = context.sqlalchemy_exception
+    if context.is_disconnect and not isinstance(known, DATABASE_AWAY):
+        lost = context.original_exception
+        raise OperationalError(context.statement, None, lost, connection_invalidated=True) from lost
 
 
 def _note_use(_connection: Any, record: Any) -> None:

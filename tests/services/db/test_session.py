@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, make_url, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from services.db import session as db
 from services.db.session import SessionFactory, engine_for, session_factory, single_statements
@@ -81,3 +83,26 @@ def test_single_statements_are_seen_at_once_and_leave_no_trace_on_the_connection
         session.execute(text("create table never_committed (n int)"))
     with sessions() as other:
         assert other.scalar(text("select to_regclass('never_committed')")) is None
+
+
+def test_a_lost_connection_is_a_database_that_is_away_whatever_the_driver_calls_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(cursor: Any, *_: object) -> None:
+        cursor.connection.close()
+        raise psycopg.DatabaseError("lost synchronization with server")
+
+    with engine.connect() as connection:
+        monkeypatch.setattr(engine.dialect, "do_execute", broken)
+        with pytest.raises(db.DATABASE_AWAY) as caught:
+            connection.execute(text("select 1"), {})
+        monkeypatch.undo()
+        assert isinstance(caught.value, DBAPIError)
+        assert caught.value.connection_invalidated
+    with engine.connect() as connection:  # another one
+        assert connection.scalar(text("select 1")) == 1
+
+
+def test_an_error_of_a_connection_that_stands_is_what_it_is(engine: Engine) -> None:
+    with engine.connect() as connection, pytest.raises(ProgrammingError):
+        connection.execute(text("select nothing from nowhere"))
