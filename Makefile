@@ -107,9 +107,9 @@ bench-deepecg: $(VENV)/.dev ## DeepECG: network, service under 64 clients, train
 bench-training: $(VENV)/.serve ## the training loop beside a bare PyTorch loop, in turns
 	$(RUN) benchmarks.training
 
-train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT-BIH records
+train-default: $(VENV)/.serve ## train the model that ships: MITDB=folder of MIT-BIH records SEEDS=number
 	$(if $(MITDB),,$(error say where the records are: make train-default MITDB=folder))
-	$(RUN) ectopy.cli train-default --mitdb $(MITDB) --out $(OUT)
+	$(RUN) ectopy.cli train-default --mitdb $(MITDB) --out $(OUT) $(if $(SEEDS),--seeds $(SEEDS))
 
 ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder of MIT-BIH records
 	$(if $(MITDB),,$(error say where the records are: make ec57 MITDB=folder))

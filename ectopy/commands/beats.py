@@ -28,6 +28,9 @@ def ec57(
     detection: Annotated[bool, typer.Option(help="score the R-peak detector alone")] = False,
     method: Annotated[str, typer.Option(help="detector, with --detection")] = "ectopy",
     json_file: Annotated[Path | None, typer.Option("--json", help="also write this file")] = None,
+    into_card: Annotated[
+        bool, typer.Option(help="test on DS2 and write all of it into the first model's card")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
 ) -> None:
     """Find and label the beats of MIT-BIH records; print AAMI EC57 figures."""
@@ -35,7 +38,12 @@ def ec57(
 
     names = record_names(records)
     with progress_bar() as progress:
-        if detection:
+        if into_card:
+            from ectopy.default_card import write_test
+
+            folders = [model_folder(each) for each in model or [DEFAULT_MODEL]]
+            results = write_test(folders, mitdb, progress=progress)
+        elif detection:
             results = [evaluate_detection(mitdb, names, method=method, progress=progress)]
         else:
             from worker.devices import device_for
@@ -64,15 +72,28 @@ def train_default(
         Path | None,
         typer.Option(help="model folder whose calibration is taken: no cross-validation, quicker"),
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="train so many, from --seed on; others go to OUT-seed1, ...")
+    ] = 1,
 ) -> None:
-    """Train the default beat model again from the DS1 records of a folder; reads nothing else."""
+    """Train the default beat model again from the DS1 records of a folder.
+
+    DS2 is not opened until all is trained; where the folder holds it, the card then says how the
+    model does on it.
+    """
+    from ectopy.default_card import holds_all, write_test
     from ectopy.training_beats import remember_training
     from services.models.ecgbert.default_model import train_default as train
 
+    folders = [out] + [out.with_name(f"{out.name}-seed{seed + more}") for more in range(1, seeds)]
     with progress_bar() as progress:
-        train(mitdb, out, seed=seed, calibrated_as=calibrated_as, progress=progress)
+        for more, folder in enumerate(folders):
+            as_first = calibrated_as if more == 0 else out
+            train(mitdb, folder, seed=seed + more, calibrated_as=as_first, progress=progress)
         remember_training(mitdb, out, progress=progress)
-    typer.echo(f"written: {out}")
+        if holds_all(mitdb):
+            write_test(folders, mitdb, progress=progress)
+    typer.echo(f"written: {' '.join(str(folder) for folder in folders)}")
 
 
 def robustness(

@@ -44,6 +44,11 @@ def write_model_folder(
     folder.mkdir(parents=True, exist_ok=True)
     weights.save(network, folder / WEIGHTS)
     clusters.save(folder / CLUSTERS)
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: dict[str, Any]) -> None:
+    """card.json of a model folder."""
     (folder / CARD).write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -12,42 +12,13 @@ import wfdb
 from services.ecg.record import EcgRecord
 from services.errors import UnusableInput
 from services.evaluation import beats as ec57
-from services.models.ecgbert.augmentation import Augmentation
 from services.models.ecgbert.default_model import train_default
-from services.models.ecgbert.made.rhythms import MadePlan
-from services.models.ecgbert.network import NetworkConfig
 from services.models.ecgbert.robustness import CHANGES, robustness, robustness_text
-from services.models.ecgbert.training import Recipe
 from services.models.families import FAMILIES
-from services.training.loop import FitPlan
 from services.training.progress import NoProgress
-from tests.services.models.ecgbert.tiny import made_record
+from tests.services.models.ecgbert.tiny import QUICK, write_record
 
 NAMES = ("101", "106", "108", "109")
-QUICK = Recipe(
-    network=NetworkConfig(layers=1),
-    augmentation=Augmentation(one_lead=0.2),
-    plan=FitPlan(steps=60, average_decay=0.9),
-    batch=64,
-    made=MadePlan(programmes=1, fibrillation=1, blocks=1, bigeminy=1),
-)
-
-
-def write_record(folder: Path, name: str, *, seed: int) -> None:
-    """One made record in which every fifth beat is wide, tall and called V."""
-    record, peaks = made_record(duration_s=60.0, seed=seed)
-    signal = record.signal.copy()
-    symbols = ["N"] * len(peaks)
-    time = np.arange(-60, 61)
-    wide = 1.5 * np.exp(-0.5 * (time / 18.0) ** 2).astype(np.float32)
-    for place in range(3, len(peaks) - 1, 5):
-        signal[:, peaks[place] - 60 : peaks[place] + 61] += np.array([[1.0], [-1.0]]) * wide
-        symbols[place] = "V"
-    wfdb.wrsamp(
-        name, fs=360, units=["mV"] * 2, sig_name=["MLII", "V1"], p_signal=signal.T.astype(float),
-        fmt=["16"] * 2, write_dir=str(folder),
-    )  # fmt: skip
-    wfdb.wrann(name, "atr", peaks, symbols, fs=360, write_dir=str(folder))
 
 
 @pytest.fixture(scope="module")
