@@ -70,7 +70,7 @@ def test_the_command_tests_where_the_folder_holds_ds2(
     mitdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
 ) -> None:
     """With records and recipe made small; DS2 is opened after all seeds are trained."""
-    happened = []
+    happened: list[tuple[object, ...]] = []
 
     def train(mitdb: Path, out: Path, **given: object) -> object:
         happened.append((out.name, given["seed"], given["calibrated_as"]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -26,6 +27,10 @@ class Calibration:
         calibrated = self.scale * logits.astype(np.float64) + np.asarray(self.bias)
         raised = np.exp(calibrated - calibrated.max(axis=1, keepdims=True))
         return np.asarray(raised / raised.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def shifted(self, shift: Sequence[float]) -> Calibration:
+        """With this added to the bias of each class."""
+        return replace(self, bias=tuple(b + s for b, s in zip(self.bias, shift, strict=True)))
 
     def put_into(self, network: BeatNetwork) -> None:
         """Makes it the calibration that travels with the network's weights."""

@@ -67,7 +67,10 @@ def default_card(
         "seed": seed,
         "hyperparameters": _hyperparameters(recipe),
         "calibration": {
-            "method": "one scale and a bias a class, fitted to held-out patients of DS1",
+            "method": (
+                "one scale and a bias a class, fitted to held-out patients of DS1; V and F then "
+                "shifted where the composite of those patients is higher"
+            ),
             "scale": round(calibration.scale, 4),
             "bias": [round(bias, 4) for bias in calibration.bias],
         },

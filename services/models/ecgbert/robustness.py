@@ -14,13 +14,12 @@ from services.ecg.labels import AAMI_CLASSES, DS1
 from services.ecg.record import Annotations, EcgRecord, IntArray
 from services.ecg.resampling import indices_at_rate, resampled
 from services.evaluation import beats as ec57
-from services.models.ecgbert.calibration import fitted_calibration
 from services.models.ecgbert.default_model import (
     CPU,
     HeldOut,
     answered,
+    fitted_to_left_out,
     left_out_models,
-    pooled_answers,
     read_training_records,
 )
 from services.models.ecgbert.inference import BeatPredictor
@@ -126,7 +125,7 @@ def robustness(
     for network, clusters, left_out in left_out_models(data, recipe, seed=seed, progress=progress):
         held_out |= {each.annotated.record: answered(network, clusters, each) for each in left_out}
         models.append((network, clusters, left_out))
-    calibration = fitted_calibration(*pooled_answers(data, held_out))
+    calibration = fitted_to_left_out(data, held_out)
     found = dict.fromkeys(changes, _NO_MATRIX)
     for network, clusters, left_out in models:
         calibration.put_into(network)

@@ -30,6 +30,16 @@ def test_calibration_undoes_a_wrong_scale_and_a_wrong_prior() -> None:
     )
 
 
+def test_a_shift_moves_answers_between_classes() -> None:
+    logits = np.array([[0.0, 0.0, 0.6, 0.9, 0.0]], dtype=np.float32)
+    calibration = Calibration(2.0, (0.0, 0.0, 0.1, 0.0, 0.0))
+    assert calibration.probabilities(logits).argmax() == 3
+    moved = calibration.shifted((0.0, 0.0, 0.5, -1.5, 0.0))
+    assert moved.scale == 2.0
+    assert moved.bias == (0.0, 0.0, 0.6, -1.5, 0.0)
+    assert moved.probabilities(logits).argmax() == 2
+
+
 def test_it_travels_with_the_network() -> None:
     network = tiny_network()
     Calibration(0.5, (0.0, 1.0, 2.0, 3.0, 4.0)).put_into(network)
