@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from ectopy.commands.bars import progress_bar
 from ectopy.commands.models import model_folder
 from ectopy.commands.predict import DEFAULT_MODEL
 from services.ecg.labels import DS1, DS2
+from services.errors import UnusableInput
 
 Mitdb = Annotated[Path, typer.Option(help="folder of MIT-BIH records (100.hea, 100.dat, ...)")]
 
@@ -73,27 +75,31 @@ def train_default(
         typer.Option(help="model folder whose calibration is taken: no cross-validation, quicker"),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(min=1, help="train so many, from --seed on; others go to OUT-seed1, ...")
+        int, typer.Option(min=1, help="train so many, from --seed on; only the first is kept")
     ] = 1,
 ) -> None:
     """Train the default beat model again from the DS1 records of a folder.
 
     DS2 is not opened until all is trained; where the folder holds it, the card then says how the
-    model does on it.
+    model does on it, and how much seeds differ.
     """
     from ectopy.default_card import holds_all, write_test
     from ectopy.training_beats import remember_training
     from services.models.ecgbert.default_model import train_default as train
 
-    folders = [out] + [out.with_name(f"{out.name}-seed{seed + more}") for more in range(1, seeds)]
-    with progress_bar() as progress:
-        for more, folder in enumerate(folders):
-            as_first = calibrated_as if more == 0 else out
-            train(mitdb, folder, seed=seed + more, calibrated_as=as_first, progress=progress)
+    tested = holds_all(mitdb)
+    if seeds > 1 and not tested:
+        raise UnusableInput("several seeds are compared on DS2, which the folder does not hold")
+    with progress_bar() as progress, TemporaryDirectory() as elsewhere:
+        train(mitdb, out, seed=seed, calibrated_as=calibrated_as, progress=progress)
         remember_training(mitdb, out, progress=progress)
-        if holds_all(mitdb):
+        folders = [out]
+        for more in range(seed + 1, seed + seeds):
+            folders.append(Path(elsewhere) / f"seed{more}")
+            train(mitdb, folders[-1], seed=more, calibrated_as=out, progress=progress)
+        if tested:
             write_test(folders, mitdb, progress=progress)
-    typer.echo(f"written: {' '.join(str(folder) for folder in folders)}")
+    typer.echo(f"written: {out}")
 
 
 def robustness(

@@ -1,9 +1,10 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ectopy import default_card
 from ectopy.cli import app
@@ -65,31 +66,52 @@ def test_one_model_has_no_spread(mitdb: Path, models: list[Path]) -> None:
     assert "seeds" not in json.loads((models[0] / "card.json").read_text())
 
 
-@pytest.mark.parametrize("there", [False, True])
-def test_the_command_tests_where_the_folder_holds_ds2(
-    mitdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool
-) -> None:
-    """With records and recipe made small; DS2 is opened after all seeds are trained."""
-    happened: list[tuple[object, ...]] = []
+@pytest.fixture
+def happened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """What the command does, with records and recipe made small and the test left out."""
+    events: list[tuple[object, ...]] = []
 
-    def train(mitdb: Path, out: Path, **given: object) -> object:
-        happened.append((out.name, given["seed"], given["calibrated_as"]))
-        return train_default(mitdb, out, recipe=QUICK, records=TRAINED_ON, **given)  # type: ignore[arg-type]
+    def train(mitdb: Path, out: Path, **given: Any) -> object:
+        events.append((out.name, given["seed"], given["calibrated_as"]))
+        return train_default(mitdb, out, recipe=QUICK, records=TRAINED_ON, **given)
 
     def test(folders: list[Path], *_: object, **__: object) -> None:
-        happened.append(("tested", *(folder.name for folder in folders)))
+        events.append(("tested", *((folder.name, folder.is_dir()) for folder in folders)))
 
     monkeypatch.setattr(default_model, "train_default", train)
-    monkeypatch.setattr(default_card, "holds_all", lambda _: there)
     monkeypatch.setattr(default_card, "write_test", test)
-    out = tmp_path / "model"
-    answer = CliRunner().invoke(
-        app, ["train-default", "--mitdb", str(mitdb), "--out", str(out), "--seeds", "2"]
+    return events
+
+
+def command(mitdb: Path, out: Path, *more: str) -> Result:
+    return CliRunner().invoke(
+        app, ["train-default", "--mitdb", f"{mitdb}", "--out", f"{out}", *more]
     )
+
+
+def test_ds2_is_opened_after_all_seeds_are_trained(
+    mitdb: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, happened: list[tuple[object, ...]]
+) -> None:
+    monkeypatch.setattr(default_card, "holds_all", lambda _: True)
+    out = tmp_path / "model"
+    answer = command(mitdb, out, "--seeds", "2")
     assert answer.exit_code == 0, answer.output
-    trained = [("model", 0, None), ("model-seed1", 1, out)]
-    assert happened == trained + ([("tested", "model", "model-seed1")] if there else [])
+    assert happened == [
+        ("model", 0, None),
+        ("seed1", 1, out),
+        ("tested", ("model", True), ("seed1", True)),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert (out / "training_beats.npz").is_file()
+
+
+def test_a_folder_without_ds2_is_enough_for_one_seed(
+    mitdb: Path, tmp_path: Path, happened: list[tuple[object, ...]]
+) -> None:
+    assert command(mitdb, tmp_path / "model", "--seeds", "2").exit_code != 0
+    assert happened == []
+    assert command(mitdb, tmp_path / "model").exit_code == 0
+    assert happened == [("model", 0, None)]
 
 
 def test_a_folder_holds_a_database_when_it_has_every_record(mitdb: Path) -> None:

@@ -230,7 +230,7 @@ def fitted_to_left_out(data: Sequence[TrainingRecord], held_out: dict[str, HeldO
     """
     likely = fitted_calibration(*pooled_answers(data, held_out))
 
-    def found(shift: tuple[float, ...]) -> float:
+    def found(shift: Sequence[float]) -> float:
         answers = _answers(data, held_out, likely.shifted(shift))
         return float(composite(answers)["composite"])
 
