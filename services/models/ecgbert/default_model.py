@@ -174,10 +174,12 @@ def fitted_model(
 ) -> tuple[BeatNetwork, Clusters]:
     """Clusters and a network fitted to these records and no others."""
     clusters = fitted_clusters([each.annotated for each in data], seed=seed)
-    real = [beats for each in data for beats in each.both]
-    made = [beats for each in data for beats in each.made]
-    sources = [Source(beats.inputs(clusters), beats.label) for beats in real]
-    sources += [Source(beats.inputs(clusters), beats.label, recipe.made_weight) for beats in made]
+    sources = []
+    for each in data:
+        sources += [Source(beats.inputs(clusters), beats.label) for beats in each.both]
+        sources += [
+            Source(beats.inputs(clusters), beats.label, recipe.made_weight) for beats in each.made
+        ]
     inner = _Cancellable(progress)
     return trained_network(sources, recipe, seed=seed, progress=inner), clusters
 
