@@ -35,7 +35,7 @@ class Recipe:
 
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(layers=2, kinds_only=True))
     augmentation: Augmentation = field(default_factory=Augmentation)
-    plan: FitPlan = field(default_factory=lambda: FitPlan(steps=1500, average_decay=0.995))
+    plan: FitPlan = field(default_factory=lambda: FitPlan(steps=700, average_decay=0.98))
     batch: int = 256
     balance: float = 0.0
     class_weight: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 0.5)
