@@ -29,7 +29,7 @@ LIMITS = (
     "Paced rhythms, ventricular flutter and fibrillation were not among the training labels.",
     "S beats are few (944 in training, most of them from four patients) and are told least well, "
     "above all in atrial fibrillation.",
-    "F and Q beats are too few to be told reliably.",
+    "F and Q beats are too few to be told reliably, and next to never answered.",
     "Wide ordinary QRS (bundle branch block) may be called V, and S in atrial fibrillation and "
     "flutter is often false.",
 )
