@@ -9,8 +9,10 @@ from services.models.ecgbert import spec
 from services.models.ecgbert.network import (
     N_RHYTHM,
     POSITIONS,
+    WAVE_POINTS,
     BeatNetwork,
     NetworkConfig,
+    SignalEmbedding,
     attention,
 )
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
@@ -48,6 +50,31 @@ def test_attention_is_the_librarys(positions: int) -> None:
     q, k, v = qkv.permute(2, 0, 3, 1, 4)
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2)
     assert torch.allclose(attention(qkv), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 7])
+def test_the_signal_embedding_is_that_of_its_layers_one_by_one(n: int) -> None:
+    torch.manual_seed(0)
+    embedding = SignalEmbedding(2, 16, 32)
+    for norm in (each for each in embedding.modules() if isinstance(each, torch.nn.BatchNorm1d)):
+        for name in ("weight", "bias", "running_mean"):
+            torch.nn.init.normal_(getattr(norm, name))
+        assert norm.running_var is not None
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2.0)
+    embedding.eval()
+    signal = torch.randn((n, 2, 120))
+    fine = embedding.encoder1(signal)
+    wide = embedding.decoder1(embedding.encoder2(fine)) + fine
+    parts = [wide[:, :, first // 2 : end // 2] for first, end in WAVE_POINTS]
+    pooled = [torch.cat([part.mean(-1), part.amax(-1)], dim=1) for part in parts]
+    expected = embedding.pool(torch.stack(pooled, dim=1))
+    assert torch.allclose(embedding(signal), expected, atol=1e-5)
+    # and so is what a fine-tune learns from, where the normalisation is frozen
+    first = next(embedding.encoder1.parameters())
+    ours, theirs = (
+        torch.autograd.grad(out.square().sum(), first)[0] for out in (embedding(signal), expected)
+    )
+    assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_fused_leads_may_come_in_either_order() -> None:
