@@ -64,11 +64,15 @@ class BeatPredictor:
         self, record: EcgRecord, leads: ChosenLeads, peaks: IntArray, progress: Progress
     ) -> BeatResult:
         probabilities = np.empty((0, len(self._labels)), dtype=np.float32)
-        unreadable, notes = poor_stretches(record, leads, peaks)
+        # beside what one processor makes of the beats: neither needs the other
+        quality = cpu_lanes().submit(poor_stretches, record, leads, peaks)
+        unusable = np.zeros(len(peaks), dtype=bool)
         if len(peaks):
             inputs = beat_inputs(record, leads, peaks, self._clusters, progress=progress)
             probabilities = self.probabilities(inputs, progress=progress)
-            unreadable |= ~inputs.usable.any(axis=1)
+            unusable |= ~inputs.usable.any(axis=1)
+        unreadable, notes = quality.result()
+        unreadable |= unusable
         progress.advance(1.0, stage="done")
         return BeatResult(
             sampling_rate_hz=record.sampling_rate_hz,
