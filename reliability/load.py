@@ -35,6 +35,7 @@ DURATIONS_S = (30.0, 30.0, 30.0, 120.0, 120.0, 600.0, 1800.0)
 HONEST = {429, 503}
 CHEAP = ("list records", "get record", "list models", "get prediction", "get fine-tune")
 REST_S = 2.0
+COMING_S = 30.0  # until all of them are there
 CHEAP_P99_S = 0.1
 WARM_UP = 0.3  # of the time: after it nothing may grow
 MOST_GROWTH = 1.15
@@ -95,7 +96,7 @@ class Load:
             self._predict: 3,
             self._read: 12,
         }
-        await asyncio.sleep(dice.uniform(0, REST_S * 2))
+        await asyncio.sleep(dice.uniform(0, COMING_S))
         async with self._connected() as client:
             while time.monotonic() < self._ends_at:
                 (action,) = dice.choices(list(actions), list(actions.values()))

@@ -26,7 +26,7 @@ WORKER_PATIENCE_S = 8.0
 MOST_THREADS = 4
 # How far each stands back for the API, the servers and those before it: where processors are
 # few, a read must not wait for a network, nor a reader at a bedside for a batch or a fine-tune.
-WORKER_NICENESS, BATCH_NICENESS, TRAINER_NICENESS = 5, 10, 15
+WORKER_NICENESS, BATCH_NICENESS, TRAINER_NICENESS = 10, 14, 18
 
 WATCHED = ("api", "services", "worker")
 
