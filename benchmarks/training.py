@@ -25,9 +25,8 @@ from torch import Tensor, nn
 
 from services.ecg.record import IntArray
 from services.models.ecgbert.augmentation import Augmentation, augmented
-from services.models.ecgbert.network import BeatNetwork, NetworkConfig
+from services.models.ecgbert.network import N_RHYTHM, BeatNetwork, NetworkConfig
 from services.models.ecgbert.reference_beat import SIMILARITY_FEATURES
-from services.models.ecgbert.rhythm import RHYTHM_FEATURES
 from services.training.engine import Training, trained
 from services.training.freezing import parameter_groups
 from services.training.plan import EnginePlan, warmup_cosine
@@ -46,7 +45,7 @@ class MadeBeats:
         rng = np.random.default_rng(0)
         self.words = rng.integers(0, 70, (n, 2, 5))
         self.windows = rng.normal(size=(n, 2, 120)).astype(np.float32)
-        self.rhythm = rng.normal(size=(n, len(RHYTHM_FEATURES))).astype(np.float32)
+        self.rhythm = rng.normal(size=(n, N_RHYTHM)).astype(np.float32)
         self.similarity = rng.normal(size=(n, 2, SIMILARITY_FEATURES)).astype(np.float32)
         self.label = rng.integers(0, 5, n)
 
