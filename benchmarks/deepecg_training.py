@@ -85,6 +85,7 @@ def _report_step(records: list[LabelledRecord], rounds: int, device: str) -> Non
     from services.models.deepecg.fine_tuning import _training, engine_plan
     from services.models.deepecg.learning import Windows
     from services.training.engine import trained
+    from services.training.reading import Batches
 
     signal = np.stack([each.record.signal for each in records]).astype(np.float32)
     label = np.array([each.label for each in records], np.float32)
@@ -99,7 +100,7 @@ def _report_step(records: list[LabelledRecord], rounds: int, device: str) -> Non
         bare.append(_bare_step(network, signal, label, size, device))
         with tempfile.TemporaryDirectory() as folder:
             told = _StepTimed()
-            training = _training(network, windows, few, chosen)
+            training = _training(network, windows, few, chosen, Batches(size, told))
             # what follows the step (validation, checkpoint) is once an epoch and not its part
             told.started = time.perf_counter()
             settings = engine_plan(chosen, seed=round_number, device=device)
