@@ -43,7 +43,7 @@ class KeyRing:
     """Asks the database about keys. That there are some is never forgotten, for it stays so.
 
     A good key is remembered for a few seconds while the database tells of every key that is
-    revoked, and not at all while it may not be heard: asking is a fifth of a short answer.
+    revoked, and not at all while it may not be heard: asking is a good part of a short answer.
     """
 
     def __init__(self, sessions: SessionFactory, *, is_told: Callable[[], bool]) -> None:

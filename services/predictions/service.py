@@ -28,7 +28,7 @@ from services.predictions.result_codec import beat_result
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.fit import require_fit
 from services.records.row import RecordRow
-from services.registry import service as registry
+from services.registry.answering import answering
 from services.registry.repository import VersionOutline
 from services.version import code_version
 
@@ -191,7 +191,7 @@ def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, An
 
 
 def _checked(session: Session, request: PredictionRequest) -> tuple[VersionOutline, dict[str, Any]]:
-    version = registry.answering(session, request.project_id, request.task, request.model)
+    version = answering(session, request.project_id, request.task, request.model)
     spec = FAMILY_SPECS[version.family]
     return version, _checked_options(spec, request.options)
 

@@ -105,20 +105,6 @@ def resolve(session: Session, project_id: str, task: str, reference: str | None)
     return _version(session, model, number)
 
 
-def answering(
-    session: Session, project_id: str, task: str, reference: str | None
-) -> VersionOutline:
-    """`resolve` for a prediction: UnusableInput for a version that gives none."""
-    found = None
-    if reference is None and task in TASKS:
-        found = repository.outline_for_task(session, project_id, task)
-    if found is None:
-        found = _outline(resolve(session, project_id, task, reference))
-    if not found.predicts:
-        raise _no_prediction(found)
-    return found
-
-
 def base_version(
     session: Session, project_id: str, task: str, reference: str | None
 ) -> ModelVersionRow:
@@ -302,25 +288,14 @@ def predicts(version: ModelVersionRow) -> bool:
 
 def require_predicts(version: ModelVersionRow) -> None:
     if not predicts(version):
-        raise _no_prediction(version)
+        raise no_prediction(version)
 
 
-def _no_prediction(version: ModelVersionRow | VersionOutline) -> UnusableInput:
+def no_prediction(version: ModelVersionRow | VersionOutline) -> UnusableInput:
+    """What is said of a base that somebody asks for a prediction."""
     return UnusableInput(
         f"model {version.name}@{version.version} is a pre-trained base without a head: it "
         "gives no prediction; a fine-tune may start from it"
-    )
-
-
-def _outline(version: ModelVersionRow) -> VersionOutline:
-    card = version.card
-    return VersionOutline(
-        version.name,
-        version.version,
-        version.sha256,
-        card["task"],
-        card["family"],
-        predicts(version),
     )
 
 

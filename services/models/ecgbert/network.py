@@ -103,7 +103,7 @@ class SignalEmbedding(nn.Module):
         return wide.transpose(1, 2)
 
     def _folded(self, signal: Tensor) -> Tensor:
-        """The same, in half the time: normalisation folded into the convolutions, channels last.
+        """The same, quicker: normalisation folded into the convolutions, channels last.
 
         The transposed convolution (4 wide, stride 2) is one 3 wide that gives every other point by
         each half of its channels; with channels last these lie one behind the other as they are.
