@@ -26,7 +26,7 @@ class Turns:
     """
 
     def __init__(self, *, at_once: int, waiting: int, setting: str) -> None:
-        self._at_once, self._most = at_once, at_once + waiting
+        self.at_once, self._most = at_once, at_once + waiting
         self._setting = setting
         self._limiter: CapacityLimiter | None = None
         self._now = 0
@@ -36,7 +36,7 @@ class Turns:
         if self._now >= self._most:
             raise Unavailable(f"{self._now} uploads are being taken in ({self._setting})")
         if self._limiter is None:  # which belongs to a running loop
-            self._limiter = CapacityLimiter(self._at_once)
+            self._limiter = CapacityLimiter(self.at_once)
         self._now += 1
         try:
             return await anyio.to_thread.run_sync(

@@ -10,7 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api import docs_page, errors
+from api import docs_page, errors, processes
 from api.audited import Audited
 from api.callers import KnownCallers
 from api.middleware import BodyLimit, Limited, Measured, SafeAnswers, Traced
@@ -35,10 +35,11 @@ from services import steady
 from services.access import keys
 from services.access.clients import is_loopback, networks
 from services.access.limits import CallerLimits
+from services.access.uses import Uses
 from services.db.session import DATABASE_AWAY
 from services.errors import Unavailable
 from services.settings import Settings
-from services.telemetry import configure_logging
+from services.telemetry import configure_logging, count_with_others
 from services.tracing import configure_tracing
 from services.version import code_version
 
@@ -52,6 +53,9 @@ GIVE_WAY_S = 0.0005
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The app; settings from the environment unless given, as for the app of a whole process."""
     owns_process = settings is None
+    seat = processes.joined() if owns_process else None
+    if seat is not None:
+        count_with_others(seat)
     settings = settings or Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     configure_tracing(settings.traces_endpoint, part="api")
@@ -80,7 +84,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(
         Limited,
         limits=CallerLimits(
-            per_minute=settings.key_requests_per_minute, at_once=settings.key_requests_at_once
+            per_minute=settings.key_requests_per_minute,
+            at_once=settings.key_requests_at_once,
+            uses=Uses(seat),
         ),
         at_once=settings.requests_at_once,
     )

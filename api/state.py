@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
@@ -42,15 +43,21 @@ class ApiState:
         self.waiter.tell(keys.CHANNEL, self.key_ring.forget)
         self.room = QueueRoom(self.settings.jobs_waiting)
         self.uploads = Turns(
-            at_once=self.settings.uploads_at_once,
+            at_once=math.ceil(self.settings.uploads_at_once / self.settings.processes_of_api),
             waiting=self.settings.uploads_waiting,
             setting="ECTOPY_UPLOADS_AT_ONCE, ECTOPY_UPLOADS_WAITING",
         )
 
 
+# of one process alone, and of each of many; as many again where they are needed for a moment
+CONNECTIONS, FEWEST_CONNECTIONS = 20, 10
+
+
 def state_for(settings: Settings) -> ApiState:
     engine = engine_for(
-        settings.database, pool_size=20, statement_timeout_s=settings.statement_timeout_s
+        settings.database,
+        pool_size=max(FEWEST_CONNECTIONS, CONNECTIONS // settings.processes_of_api),
+        statement_timeout_s=settings.statement_timeout_s,
     )
     return ApiState(
         settings=settings,

@@ -2,8 +2,9 @@
 
     make chaos ROUNDS=200
 
-In each round a part (API, a worker, the trainer, the process of a fine-tune, Postgres, Valkey) gets
-SIGKILL at a random moment, or Valkey is emptied; half way Postgres is kept away for a minute.
+In each round a part (the API, one of its processes, a worker, the trainer, the process of a
+fine-tune, Postgres, Valkey) gets SIGKILL at a random moment, or Valkey is emptied; half way
+Postgres is kept away for a minute.
 Clients send each request again, with the same Idempotency-Key, until it is accepted. In the end
 every accepted request has exactly one result, database and store say the same, and no fine-tune
 began anew that had a checkpoint.
@@ -195,7 +196,7 @@ def chaos(
 
 def strike(trial: Trial, dice: random.Random, only: str = "") -> str:
     """Kills one part, or empties the broker; says which. only: parts whose name begins so."""
-    parts = trial.parts()
+    parts = trial.victims()
     names = [name for name in (*sorted(parts), EMPTIED) if name.startswith(only)]
     if not names:
         return "nothing"
@@ -212,7 +213,7 @@ def strike(trial: Trial, dice: random.Random, only: str = "") -> str:
         parts[name].wait(10)
     except psutil.Error:
         return "nothing"
-    return name.split(maxsplit=1)[0]
+    return name
 
 
 def kept_away(trial: Trial, name: str, *, seconds: float) -> int:

@@ -20,13 +20,15 @@ START_PATIENCE_S = 300.0
 STOP_PATIENCE_S = 60.0
 # what the command line of a part holds
 SIGNS = {
-    "api": "api.main:create_app",
+    "api": "-m api",
     "postgres": "bin/postgres",
     "valkey": "valkey-server",
     "trainer": "worker.training_app:app",
 }
 WORKERS, BATCHES = "worker.app:app", "batch@"
 RUN = "worker.training_process"  # of one fine-tune, below the trainer
+ANSWERS = "spawn_main"  # one of the processes that the API is
+API_CHILD = "api child"
 
 
 class Trial:
@@ -91,6 +93,12 @@ class Trial:
                 found["run"] = process
         return found
 
+    def victims(self) -> dict[str, psutil.Process]:
+        """What a trial may kill: the parts, and one of the processes that the API is."""
+        parts = self.parts()
+        answering = [one for one in _children(parts.get("api")) if ANSWERS in _command(one)]
+        return parts | ({API_CHILD: random.choice(answering)} if answering else {})
+
     def memory_mb(self) -> dict[str, float]:
         """Memory of each part with its children; what they share counts once."""
         found = {name: _resident(process) / 2**20 for name, process in self.parts().items()}
@@ -99,10 +107,16 @@ class Trial:
         return found
 
     def processor_s(self) -> dict[str, float]:
-        """What each part has used of the processors since it started, and the clients here."""
-        used = {"clients": psutil.Process().cpu_times()}
-        used |= {name: process.cpu_times() for name, process in self.parts().items()}
-        return {name: round(t.user + t.system, 1) for name, t in used.items()}
+        """What each part has used of the processors since it started, and the clients here.
+
+        With its children, those that have ended too; but a fine-tune that is under way is its own.
+        """
+        used = {name: _processor_s(process) for name, process in self.parts().items()}
+        if "run" in used and "trainer" in used:
+            used["trainer"] -= used["run"]
+        own = psutil.Process().cpu_times()
+        used["clients"] = own.user + own.system
+        return {name: round(seconds, 1) for name, seconds in used.items()}
 
     def wait_ready(self, within_s: float = 120.0) -> None:
         deadline = time.monotonic() + within_s
@@ -185,6 +199,16 @@ def _resident(process: psutil.Process) -> int:
     for one in (process, *_children(process, recursive=True)):
         try:
             total += one.memory_full_info().pss
+        except psutil.Error:
+            continue
+    return total
+
+
+def _processor_s(process: psutil.Process) -> float:
+    total = 0.0
+    for one in (process, *_children(process, recursive=True)):
+        try:
+            total += sum(one.cpu_times()[:4])  # user and system: its own, its ended children's
         except psutil.Error:
             continue
     return total

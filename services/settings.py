@@ -48,6 +48,12 @@ class Settings(BaseSettings):
 
     api_host: str = Field("127.0.0.1", description="address that the API listens on")
     api_port: int = Field(8000, ge=0, le=65535, description="port that the API listens on")
+    api_processes: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="processes that the API is; 0: one for each processor, at most 4",
+    )
     allowed_clients: str = Field(
         "", description="comma-separated networks (CIDR) that may call besides loopback"
     )
@@ -64,13 +70,20 @@ class Settings(BaseSettings):
         200, ge=0, description="unfinished requests of one API key; 0: as many as it likes"
     )
     requests_at_once: int = Field(
-        1000, gt=0, description="unfinished requests of all callers; more are answered 503"
+        1000,
+        gt=0,
+        description="unfinished requests of all callers in one API process; more are answered 503",
     )
     uploads_at_once: int = Field(
-        4, gt=0, description="uploads that are read at once; others wait for their turn"
+        4,
+        gt=0,
+        description="uploads that are read at once; others wait for their turn. Each API process "
+        "has its share, one at least",
     )
     uploads_waiting: int = Field(
-        200, ge=0, description="uploads that wait for their turn; more are answered 503"
+        200,
+        ge=0,
+        description="uploads that wait for their turn in one API process; more are answered 503",
     )
     jobs_waiting: int = Field(
         2000, gt=0, description="jobs that wait in a queue; what would be one more is answered 503"
@@ -170,6 +183,11 @@ class Settings(BaseSettings):
         "INFO", description="least shown"
     )
     log_format: Literal["json", "console"] = Field("console", description="json for collectors")
+
+    @property
+    def processes_of_api(self) -> int:
+        """Those that share what is meant for all, as `python -m api` tells each; else one."""
+        return self.api_processes or 1
 
     @property
     def store_dir(self) -> Path:

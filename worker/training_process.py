@@ -6,7 +6,6 @@ goes on from the last checkpoint. With an invitation it helps the run of another
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -19,6 +18,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from services import lifeline
 from services.db.session import SessionFactory, engine_for, session_factory
 from services.errors import EctopyError, Interrupted
 from services.fine_tunes.runner import FineTuneRunner, Places
@@ -40,13 +40,12 @@ log = structlog.get_logger()
 
 LOOK_S = 0.5
 COMPARED_MODELS = 3  # the base, the promoted version and the new one
-_PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> None:
     claim = JobClaim(**json.loads(arguments[0]))
     parent = os.getppid()
-    die_with(parent)
+    lifeline.die_with(parent)
     settings = Settings()
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     configure_tracing(settings.traces_endpoint, part="training")
@@ -180,14 +179,6 @@ class HelpersWatch(Watch):
     def _look(self) -> None:
         if self._holds() is False:
             die()
-
-
-def die_with(parent: int) -> None:
-    """Has the kernel kill us when the worker is gone; elsewhere than on Linux the watch does."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 if __name__ == "__main__":

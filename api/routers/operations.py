@@ -55,8 +55,7 @@ def readyz(state: State) -> Response:
     summary="Metrics for Prometheus",
 )
 def metrics(_: Administers, session: ReadSession) -> Response:
-    measurements.refresh(session)
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(measurements.measured(session)), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(

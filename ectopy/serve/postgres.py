@@ -23,6 +23,8 @@ DATABASE = "ectopy"
 CONNECT_TIMEOUT_S = 2
 STOP_PATIENCE_S = 15.0
 INITDB_PATIENCE_S = 300.0
+# an API of four processes may have 84, and each worker 20
+MOST_CONNECTIONS = 200
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Postgres:
             "listen_addresses": LOOPBACK,
             "port": str(self.port),
             "unix_socket_directories": "",
+            "max_connections": str(MOST_CONNECTIONS),
         }
         flags = [f"--{name}={value}" for name, value in options.items()]
         return self._program("postgres", flags, self.folder.postgres)

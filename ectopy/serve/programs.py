@@ -18,10 +18,7 @@ from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE, TRAIN_QUEUE
 from services.settings import Settings
 
 ANSWER_TIMEOUT_S = 5.0
-API_PATIENCE_S = 5
-# longer than clients and proxies keep a connection that rests (a minute, for most): whoever closes
-# first must be the one who asks, or a request may meet a connection that is just being closed
-API_KEEP_ALIVE_S = 75
+API_PATIENCE_S = 13.0  # it gives its requests 10 (api/__main__.py)
 WORKER_PATIENCE_S = 8.0
 MOST_THREADS = 4
 # How far each stands back for the API, the servers and those before it: where processors are
@@ -33,7 +30,10 @@ WATCHED = ("api", "services", "worker")
 
 @dataclass(frozen=True)
 class Api:
-    """The HTTP gateway, ready when it says that database, broker and a worker answer it."""
+    """The HTTP gateway, ready when it says that database, broker and a worker answer it.
+
+    Its environment says where it listens; host and port are for those who call it.
+    """
 
     folder: DataFolder
     host: str
@@ -56,24 +56,15 @@ class Api:
         """It needs nothing."""
 
     def program(self) -> Program:
-        command = [
-            *(sys.executable, "-m", "uvicorn", "api.main:create_app", "--factory"),
-            *("--host", self.host, "--port", str(self.port), "--no-server-header"),
-            *("--timeout-graceful-shutdown", str(API_PATIENCE_S)),
-            *("--timeout-keep-alive", str(API_KEEP_ALIVE_S)),
-            # whoever calls from this machine may call, so nobody else may claim to: only a proxy
-            # on this machine is believed when it says for whom it asks, whatever the environment
-            # (FORWARDED_ALLOW_IPS) would allow
-            *("--proxy-headers", "--forwarded-allow-ips", LOOPBACK),
-        ]
+        command = [sys.executable, "-m", "api"]
         if self.reload:
-            command += ["--reload", *(f"--reload-dir={folder}" for folder in WATCHED)]
+            command += [f"--reload-dir={folder}" for folder in WATCHED]
         return Program(
             name=self.name,
             command=command,
             environment=self.environment,
             log=self.folder.log(self.name),
-            stop_patience_s=API_PATIENCE_S + 3.0,
+            stop_patience_s=API_PATIENCE_S,
             death_signal=signal.SIGTERM if self.reload else signal.SIGKILL,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -57,9 +56,14 @@ def started(settings: Settings, environment: dict[str, str], tmp_path: Path) -> 
     """The API as `ectopy serve` starts it, under an environment that trusts every proxy."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         port = found.getsockname()[1]
-    trusting = environment | {"FORWARDED_ALLOW_IPS": "*"}
+    trusting = environment | {
+        "FORWARDED_ALLOW_IPS": "*",
+        "ECTOPY_ALLOWED_CLIENTS": "198.51.100.7/32",
+        "ECTOPY_API_HOST": "0.0.0.0",
+        "ECTOPY_API_PORT": str(port),
+    }
     api = Api(DataFolder.open(tmp_path / "served"), "0.0.0.0", port, trusting)
-    program = dataclasses.replace(api.program(), environment=trusting)
+    program = api.program()
     with (tmp_path / "api.log").open("wb") as log:
         process = subprocess.Popen(
             program.command, env=dict(program.environment), stdout=log, stderr=log

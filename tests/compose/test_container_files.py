@@ -29,9 +29,9 @@ def test_every_setting_that_the_container_files_set_exists() -> None:
 
 
 def test_the_images_start_modules_that_are_there() -> None:
-    modules = re.findall(r'"uvicorn", "([\w.]+):create_app"|-A ([\w.]+):app', DOCKERFILE + COMPOSE)
+    modules = re.findall(r'"-m", "(\w+)"\]|-A ([\w.]+):app', DOCKERFILE + COMPOSE)
     named = [api or worker for api, worker in modules]
-    assert set(named) == {"api.main", "worker.app", "worker.training_app"}
+    assert set(named) == {"api", "worker.app", "worker.training_app"}
     assert all(importlib.util.find_spec(name) for name in named)
 
 

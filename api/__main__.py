@@ -1,0 +1,63 @@
+"""Starts the API: `python -m api`, in as many processes as the settings say.
+
+uvicorn looks after them: it starts again one that dies, and ends all when it is told to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+
+import uvicorn
+
+from api import processes
+from services.settings import Settings
+
+PATIENCE_S = 10  # for requests that are under way when we are to end
+# longer than clients and proxies keep a connection that rests (a minute, for most): whoever closes
+# first must be the one who asks, or a request may meet a connection that is just being closed
+KEEP_ALIVE_S = 75
+# a process that says nothing for so long is ended and started again; one that is only slow, on a
+# machine that has much else to do, must not be
+HANGS_AFTER_S = 60
+LOOPBACK = "127.0.0.1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m api", description="Starts Ectopy's API.")
+    parser.add_argument(
+        "--reload-dir",
+        action="append",
+        help="one process, started again when the code in there changes",
+    )
+    folders = parser.parse_args().reload_dir
+    settings = Settings()
+    count = 1 if folders else processes.chosen_count(settings)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # with what is to be tidied up
+    with processes.shared_folder() as folder:
+        os.environ[processes.FOLDER] = str(folder)
+        os.environ["ECTOPY_API_PROCESSES"] = str(count)
+        uvicorn.run(
+            "api.main:create_app",
+            factory=True,
+            host=settings.api_host,
+            port=settings.api_port,
+            workers=count,
+            reload=bool(folders),
+            reload_dirs=folders,
+            server_header=False,
+            timeout_graceful_shutdown=PATIENCE_S,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_worker_healthcheck=HANGS_AFTER_S,
+            # whoever calls from this machine may call, so nobody else may claim to: only a proxy on
+            # this machine is believed when it says for whom it asks, whatever the environment
+            # (FORWARDED_ALLOW_IPS) would allow
+            proxy_headers=True,
+            forwarded_allow_ips=LOOPBACK,
+        )
+
+
+if __name__ == "__main__":
+    main()
