@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,23 +28,22 @@ _entry: ContextVar[Entry | None] = ContextVar("audit_entry", default=None)
 class Entry:
     """What the request that runs here will be in the trail; written once."""
 
-    def __init__(self, made: Callable[[int, str], Deed]) -> None:
-        self._made = made
+    def __init__(self, deed: Callable[[int, str], Deed]) -> None:
+        self.deed = deed
         self.is_written = False
 
-    def write(self, session: Session, *, status: int, resource: str) -> None:
-        audit.note(session, self._made(status, resource))
-        self.is_written = True
 
+@contextmanager
+def noted_by(*, status: int, resource: str) -> Iterator[Deed | None]:
+    """The entry, if there is to be one, which the block writes by itself if it does not raise.
 
-def note_now(session: Session, *, status: int, resource: str) -> None:
-    """Writes the entry in a transaction that has to reach the disk anyway, before the answer.
-
-    For what is accepted long before its answer leaves, and with a status that is then known: 202.
+    For what is accepted long before its answer leaves, and with a status that is then known, 202:
+    in a statement that has to reach the disk anyway.
     """
     entry = _entry.get()
+    yield None if entry is None else entry.deed(status, resource)
     if entry is not None:
-        entry.write(session, status=status, resource=resource)
+        entry.is_written = True
 
 
 class Audited:
@@ -85,8 +84,9 @@ class Audited:
         """What could not be written is in the log: the deed is done, and its answer stays."""
         try:
             with self._sessions() as session:
-                entry.write(session, status=status, resource=resource)
+                audit.note(session, entry.deed(status, resource))
                 session.commit()
+            entry.is_written = True
         except SQLAlchemyError as error:
             log.error("audit.not_written", reason=type(error).__name__, resource=resource)
 

@@ -37,12 +37,16 @@ def of_stored_record(
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
         _require_room(session, state, PREDICT_QUEUE)
-        record = records.get_kept_while_used(session, request.project_id, record_id)
-        return predictions.create(session, request, record, prediction_id=prediction_id)
+        return predictions.create_of_stored(
+            session, request, record_id, prediction_id=prediction_id
+        )
 
     body = [record_id, request.task, request.model, request.options]
-    with state.sessions.begin() as session:
-        row, made = _made_once(session, idempotent.with_body(body), make)
+    once = idempotent.with_body(body)
+    # without a key one statement changes all that is changed, and need not be begun and committed
+    sessions = state.reads if once.key is None else state.sessions
+    with sessions.begin() as session:
+        row, made = _made_once(session, once, make)
     return _sent(state, row) if made else row
 
 
@@ -141,9 +145,8 @@ def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> 
     state.dispatcher.send(row.job)
     if record_id is not None:
         records.settle_files(state.store, record_id)
-    with state.sessions() as session:
-        audited.note_now(session, status=202, resource=location_of(row))
-        if not predictions.is_kept(session, row.id):
+    with audited.noted_by(status=202, resource=location_of(row)) as deed, state.reads() as session:
+        if not predictions.is_kept(session, row.id, noting=deed):
             raise Unavailable("the database ended before it had kept this: send it again")
     return row
 
@@ -151,7 +154,7 @@ def _sent(state: ApiState, row: PredictionRow, record_id: str | None = None) -> 
 def _view_if_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:
     with state.reads() as session:
         found = predictions.whole(session, made.project_id, made.id)
-        return prediction_json(found) if found.row.job.status in ENDED else None
+        return prediction_json(found) if found.asked.status in ENDED else None
 
 
 def _view_if_soon_seen_to_have_ended(state: ApiState, made: PredictionRow) -> dict[str, Any] | None:

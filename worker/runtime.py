@@ -21,6 +21,7 @@ from services.jobs.dispatch import (
     Dispatcher,
 )
 from services.jobs.execution import Runner, execute
+from services.jobs.lifecycle import Seeing
 from services.jobs.presence import WorkerIdentity
 from services.models.interface import Predictor
 from services.predictions.runner import Predictors
@@ -57,11 +58,24 @@ class Runtime:
         """Which queues this worker takes jobs from, as it was started."""
         self.identity = replace(self.identity, queues=queues)
 
-    def run_job(self, job_id: str, runner: Callable[[Runtime], Runner]) -> None:
-        """Claims the job and runs it to its end; does nothing when another has it."""
+    def run_job(
+        self,
+        job_id: str,
+        runner: Callable[[Runtime], Runner],
+        *,
+        seeing: Seeing | None = None,
+    ) -> None:
+        """Claims the job and runs it to its end; does nothing when another has it.
+
+        seeing: what the claim reads along.
+        """
         with self.single_statements() as session:
             claim = lifecycle.claim(
-                session, job_id, worker=self.identity.name, lease_s=self.settings.lease_s
+                session,
+                job_id,
+                worker=self.identity.name,
+                lease_s=self.settings.lease_s,
+                seeing=seeing,
             )
         if claim is None:
             log.info("job.not_claimed", job_id=job_id)

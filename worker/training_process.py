@@ -23,7 +23,7 @@ from services.db.session import SessionFactory, engine_for, session_factory
 from services.errors import EctopyError, Interrupted
 from services.fine_tunes.runner import FineTuneRunner, Places
 from services.jobs import lifecycle
-from services.jobs.execution import JobProgress, Runner, StopFlag, execute
+from services.jobs.execution import JobProgress, StopFlag, StoringRunner, execute
 from services.jobs.lifecycle import JobClaim
 from services.models.families import FINE_TUNABLE
 from services.settings import Settings
@@ -123,7 +123,7 @@ def follow(runner: FineTuneRunner, claim: JobClaim, scratch: Path) -> None:
 class Together:
     """A runner whose process ends with the others of its run, and with them only."""
 
-    def __init__(self, runner: Runner, group: TrainingGroup) -> None:
+    def __init__(self, runner: StoringRunner, group: TrainingGroup) -> None:
         self._runner, self._group = runner, group
         self.store = runner.store
 

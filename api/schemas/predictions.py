@@ -142,20 +142,20 @@ class PredictionList(BaseModel):
 
 def prediction_json(found: PredictionOutline) -> dict[str, Any]:
     """PredictionOut as plain data: large results are not validated a second time on their way."""
-    row = found.row
-    model: dict[str, Any] = {"name": row.model_name, "version": row.model_version}
+    asked = found.asked
+    model: dict[str, Any] = {"name": asked.model_name, "version": asked.model_version}
     if found.result is not None and found.result.get("synthetic"):
         model["synthetic"] = True
     return {
-        "id": row.id,
+        "id": asked.id,
         "record_id": found.record_id,
-        "task": row.task,
-        "status": row.job.status,
-        "progress": row.job.progress,
+        "task": asked.task,
+        "status": asked.status,
+        "progress": asked.progress,
         "model": model,
         "result": found.result,
-        "error": row.job.error,
-        "created_at": row.created_at,
-        "started_at": row.job.started_at,
-        "finished_at": row.job.finished_at,
+        "error": asked.error,
+        "created_at": asked.created_at,
+        "started_at": asked.started_at,
+        "finished_at": asked.finished_at,
     }

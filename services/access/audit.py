@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import CTE, ColumnElement, bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from services import clock
 from services.access.row import AuditRow
+from services.db.base import table_of
 
 COMMAND_LINE, UPKEEP = "command line", "upkeep"
 MAX_RESOURCE = 300
 _ENTRY = insert(AuditRow)
+_DEED = "deed_"
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,23 @@ class Deed:
 
 def note(session: Session, deed: Deed) -> None:
     """Adds an entry in this transaction."""
-    session.connection().execute(
-        _ENTRY,
-        {
-            "created_at": clock.now(),
-            "project_id": deed.project_id,
-            "key_id": deed.key_id,
-            "client": deed.client,
-            "action": deed.action,
-            "resource": deed.resource[:MAX_RESOURCE],
-            "status": deed.status,
-        },
-    )
+    session.connection().execute(_ENTRY, _values(deed))
+
+
+def noted(condition: ColumnElement[bool]) -> CTE:
+    """The part of a larger statement that adds an entry where a condition holds.
+
+    What it says are parameters, which `noting` gives.
+    """
+    table = table_of(AuditRow)
+    names = [column.name for column in table.c if column.name != "id"]
+    values = [bindparam(_DEED + name, type_=table.c[name].type) for name in names]
+    return insert(table).from_select(names, select(*values).where(condition)).cte("noted")
+
+
+def noting(deed: Deed) -> dict[str, Any]:
+    """The parameters of `noted`."""
+    return {_DEED + name: value for name, value in _values(deed).items()}
 
 
 def page(
@@ -61,3 +69,15 @@ def page(
     if before_id is not None:
         query = query.where(AuditRow.id < before_id)
     return list(session.scalars(query.order_by(AuditRow.id.desc()).limit(limit)))
+
+
+def _values(deed: Deed) -> dict[str, Any]:
+    return {
+        "created_at": clock.now(),
+        "project_id": deed.project_id,
+        "key_id": deed.key_id,
+        "client": deed.client,
+        "action": deed.action,
+        "resource": deed.resource[:MAX_RESOURCE],
+        "status": deed.status,
+    }

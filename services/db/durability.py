@@ -8,7 +8,10 @@ all earlier ones with it (documentation, "Asynchronous Commit").
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, func, select
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 
@@ -20,9 +23,17 @@ def without_waiting() -> ColumnElement[str]:
     return func.set_config("synchronous_commit", "off", True)
 
 
-def is_on_disk(session: Session, row_exists: ColumnElement[bool]) -> bool:
-    """Waits until what was committed is on disk; False when a crash came first and took the row."""
+def reaching_disk(row_exists: ColumnElement[bool]) -> Select[Any]:
+    """For `is_on_disk`: more may be added that is written along, where the row exists."""
     marked = func.pg_logical_emit_message(True, "ectopy", "")  # a commit that has to be written
-    found = session.execute(select(marked).where(row_exists)).first() is not None
-    session.commit()
-    return found
+    return select(marked).where(row_exists)
+
+
+def is_on_disk(
+    session: Session, reaching: Select[Any], parameters: Mapping[str, Any] | None = None
+) -> bool:
+    """Waits until what was committed is on disk; False when a crash came first and took the row.
+
+    Of a session whose statements are transactions of their own: one way there and back.
+    """
+    return session.connection().execute(reaching, dict(parameters or {})).first() is not None

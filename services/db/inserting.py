@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Insert, Table, bindparam, insert, inspect
+from sqlalchemy import CTE, Insert, Select, bindparam, exists, insert, inspect, literal, select
 from sqlalchemy.orm import Session, make_transient_to_detached
 from sqlalchemy.sql.dml import ReturningInsert
 
-from services.db.base import Base
+from services.db.base import Base, table_of
 from services.db.durability import without_waiting
 
 
-def insert_together(session: Session, *rows: Base, waits_for_disk: bool = True) -> None:
+@dataclass(frozen=True)
+class Provided:
+    """What must be there, and stay until the commit, for rows to be added.
+
+    query: made once, for statements are kept by it; selects one row. parameters: of it.
+    """
+
+    query: Select[Any]
+    parameters: Mapping[str, Any]
+
+
+def insert_together(
+    session: Session, *rows: Base, waits_for_disk: bool = True, provided: Provided | None = None
+) -> bool:
     """Adds new rows at once; references between them hold when the statement ends.
 
     They are the session's afterwards, as after `add` and `flush`; a row whose key the database
-    makes is not, for nothing comes back.
+    makes is not, for nothing comes back. False, and nothing is added, where what is to be there
+    is not.
 
     waits_for_disk: whether the transaction's commit does (see services.db.durability).
     """
@@ -28,29 +44,38 @@ def insert_together(session: Session, *rows: Base, waits_for_disk: bool = True) 
         for place, each in enumerate(values)
         for name, value in each.items()
     }
-    session.execute(_statement(shape, waits_for_disk), parameters)
+    statement = _statement(shape, waits_for_disk, provided.query if provided is not None else None)
+    if provided is not None:
+        parameters |= provided.parameters
+    if session.connection().execute(statement, parameters).first() is None:
+        return False
     for row in rows:
         if all(value is not None for value in inspect(type(row)).primary_key_from_instance(row)):
             make_transient_to_detached(row)
             session.add(row)
+    return True
 
 
 @lru_cache(maxsize=64)  # making it takes several times as long as running it
 def _statement(
-    shape: tuple[tuple[type[Base], tuple[str, ...]], ...], waits_for_disk: bool
-) -> Insert | ReturningInsert[Any]:
-    """One statement for rows of these tables, with values for these columns."""
-    *before, last = [_insertion(place, *each) for place, each in enumerate(shape)]
+    shape: tuple[tuple[type[Base], tuple[str, ...]], ...],
+    waits_for_disk: bool,
+    provided: Select[Any] | None,
+) -> ReturningInsert[Any]:
+    """One statement for rows of these tables, with values for these columns; a row if added."""
+    there = provided.cte("there") if provided is not None else None
+    *before, last = [_insertion(place, *each, there) for place, each in enumerate(shape)]
     whole = last.add_cte(*(each.cte(f"row_{place}") for place, each in enumerate(before)))
-    return whole if waits_for_disk else whole.returning(without_waiting())
+    return whole.returning(literal(True) if waits_for_disk else without_waiting())
 
 
-def _insertion(place: int, kind: type[Base], names: tuple[str, ...]) -> Insert:
-    table = inspect(kind).local_table
-    assert isinstance(table, Table)  # noqa: S101 - all of ours are
-    return insert(table).values(
-        {name: bindparam(_parameter(place, name), type_=table.columns[name].type) for name in names}
-    )
+def _insertion(place: int, kind: type[Base], names: tuple[str, ...], there: CTE | None) -> Insert:
+    columns = table_of(kind).c
+    values = {name: bindparam(_parameter(place, name), type_=columns[name].type) for name in names}
+    if there is None:
+        return insert(table_of(kind)).values(values)
+    given = select(*values.values()).where(exists(select(there)))
+    return insert(table_of(kind)).from_select(list(values), given)
 
 
 def _parameter(place: int, column: str) -> str:

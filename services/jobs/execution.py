@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,7 +16,7 @@ from services import tracing
 from services.db.session import DATABASE_AWAY, SessionFactory, single_statements
 from services.errors import Cancelled, EctopyError, Interrupted, is_disk_full
 from services.jobs import events, lifecycle
-from services.jobs.lifecycle import JobClaim
+from services.jobs.lifecycle import Along, JobClaim
 from services.jobs.states import JobStatus
 
 log = structlog.get_logger()
@@ -61,16 +61,31 @@ class JobProgress:
             raise Cancelled("cancelled by its owner")
 
 
-class Runner(Protocol):
+class _Runs(Protocol):
+    def run(self, claim: JobClaim, progress: JobProgress) -> Any: ...
+
+
+class StoringRunner(_Runs, Protocol):
     """The work behind one kind of job.
 
     `run` works and returns what to store; `store` stores it in the transaction that ends the job,
     so that a result and its `succeeded` are one.
     """
 
-    def run(self, claim: JobClaim, progress: JobProgress) -> Any: ...
-
     def store(self, session: Session, claim: JobClaim, outcome: Any) -> None: ...
+
+
+@runtime_checkable
+class ShortRunner(_Runs, Protocol):
+    """The same for short work, to which a transaction of several statements would matter.
+
+    `along` says how the statement that ends the job stores the outcome; None: nothing is stored.
+    """
+
+    def along(self, claim: JobClaim, outcome: Any) -> Along | None: ...
+
+
+Runner = StoringRunner | ShortRunner
 
 
 class _Tolerant:
@@ -139,20 +154,12 @@ def _execute(
     if found.back is not None:
         _put_back(sessions, claim, found.back)
         return
-    status, error, outcome = found.status, found.error, found.outcome
-
-    def end(session: Session) -> bool:
-        if not lifecycle.finish(session, claim, status, error):
-            return False
-        if status == JobStatus.SUCCEEDED:
-            runner.store(session, claim, outcome)
-        return True
-
     try:
-        kept = _with_patience(sessions, end)
+        kept = _ended(sessions, claim, runner, found)
     except EctopyError as problem:  # what came out cannot be kept, as where a name was taken
-        status, error = JobStatus.FAILED, problem.problem()
-        kept = _with_patience(sessions, end)
+        found = _End(JobStatus.FAILED, problem.problem())
+        kept = _ended(sessions, claim, runner, found)
+    status = found.status
     tracing.ended(status, badly=status == JobStatus.FAILED)
     log.info(
         "job.ended" if kept else "job.claim_lost",
@@ -162,6 +169,27 @@ def _execute(
         attempt=claim.attempt,
         elapsed_s=round(time.perf_counter() - started, 4),
     )
+
+
+def _ended(sessions: SessionFactory, claim: JobClaim, runner: Runner, found: _End) -> bool:
+    """Ends the job and stores what came out as one; False when the claim is no longer good."""
+    succeeded = found.status == JobStatus.SUCCEEDED
+    if isinstance(runner, ShortRunner):
+        along = runner.along(claim, found.outcome) if succeeded else None
+
+        def end(session: Session) -> bool:
+            return lifecycle.finish(session, claim, found.status, found.error, along=along)
+
+        return _with_patience(single_statements(sessions), end)
+
+    def end_and_store(session: Session) -> bool:
+        if not lifecycle.finish(session, claim, found.status, found.error):
+            return False
+        if succeeded:
+            runner.store(session, claim, found.outcome)
+        return True
+
+    return _with_patience(sessions, end_and_store)
 
 
 def _put_back(sessions: SessionFactory, claim: JobClaim, reason: str) -> None:
@@ -178,7 +206,7 @@ def _put_back(sessions: SessionFactory, claim: JobClaim, reason: str) -> None:
 
 
 def _with_patience(sessions: SessionFactory, action: Callable[[Session], bool]) -> bool:
-    """Carries out a short transaction, waiting out a database that is away for a while.
+    """Carries out a short transaction, or one statement; waits out a database that is away.
 
     The commit may have succeeded although its answer was lost; the second try then finds the claim
     gone and changes nothing.

@@ -7,13 +7,14 @@ number of the attempt is part of the claim.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Integer,
     Select,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     func,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -49,6 +51,24 @@ class JobClaim:
     request_id: str | None = None
     trace_parent: str | None = None
     queued_at_s: float | None = None  # seconds since 1970
+    seen: Mapping[str, Any] | None = None  # what was read along with it
+
+
+# Reads along with a claim, in its statement: given the column of the resource's id, a query of one
+# row. Statements are kept by it, so it is a function of a module.
+Seeing = Callable[[ColumnElement[str]], Select[Any]]
+
+
+@dataclass(frozen=True)
+class Along:
+    """A change that the statement which ends a job makes along with it, if it may end the job.
+
+    part: makes it, given the move, which has a row when the job is ended. Statements are kept by
+    it, so it is a function of a module. parameters: of this change.
+    """
+
+    part: Callable[[CTE], CTE]
+    parameters: Mapping[str, Any]
 
 
 def create(session: Session, *, kind: str, queue: str, resource_id: str) -> JobRow:
@@ -98,7 +118,9 @@ def _waiting() -> Select[int]:
     return select(func.count()).select_from(waiting.subquery())
 
 
-def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobClaim | None:
+def claim(
+    session: Session, job_id: str, *, worker: str, lease_s: float, seeing: Seeing | None = None
+) -> JobClaim | None:
     """Queued -> running for this worker, in one statement; None when another was faster."""
     now = clock.now()
     asked = {
@@ -107,7 +129,8 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobC
         "lease_until": now + timedelta(seconds=lease_s),
         "now": now,
     }
-    row = session.execute(_claiming(), asked | _telling(JobStatus.RUNNING)).first()
+    asked |= _telling(JobStatus.RUNNING)
+    row = session.connection().execute(_claiming(seeing), asked).first()
     if row is None:
         return None
     return JobClaim(
@@ -119,6 +142,13 @@ def claim(session: Session, job_id: str, *, worker: str, lease_s: float) -> JobC
         row.request_id,
         row.trace_parent,
         row.created_at.timestamp(),
+        seen={
+            name.removeprefix(_SEEN): value
+            for name, value in row._asdict().items()
+            if name.startswith(_SEEN)
+        }
+        if seeing is not None
+        else None,
     )
 
 
@@ -171,12 +201,21 @@ def _unfinished() -> Select[Any]:
 
 
 def finish(
-    session: Session, claim: JobClaim, status: JobStatus, error: dict[str, Any] | None = None
+    session: Session,
+    claim: JobClaim,
+    status: JobStatus,
+    error: dict[str, Any] | None = None,
+    *,
+    along: Along | None = None,
 ) -> bool:
     """Running -> ended; False when the claim is no longer good, and then nothing may be kept."""
     asked = _held_by(claim) | {"to_status": status, "with_error": error, "now": clock.now()}
-    statement = _finishing(succeeded=status == JobStatus.SUCCEEDED)
-    return session.execute(statement, asked | _telling(status, error)).first() is not None
+    asked |= _telling(status, error)
+    if along is not None:
+        asked |= along.parameters
+    part = along.part if along is not None else None
+    statement = _finishing(succeeded=status == JobStatus.SUCCEEDED, part=part)
+    return session.connection().execute(statement, asked).first() is not None
 
 
 def release(session: Session, claim: JobClaim) -> bool:
@@ -328,8 +367,11 @@ def _held_by(claim: JobClaim) -> dict[str, Any]:
     return {"of_job": claim.job_id, "by_worker": claim.worker, "at_attempt": claim.attempt}
 
 
+_SEEN = "seen_"
+
+
 @cache
-def _claiming() -> Select[Any]:
+def _claiming(seeing: Seeing | None) -> Select[Any]:
     of_job = bindparam("of_job", type_=String)
     queued = update(JobRow).where(JobRow.id == of_job, JobRow.status == JobStatus.QUEUED)
     running = queued.values(
@@ -342,18 +384,18 @@ def _claiming() -> Select[Any]:
     )
     traced = (JobRow.request_id, JobRow.trace_parent, JobRow.created_at)
     found = (JobRow.kind, JobRow.resource_id, JobRow.attempts, *traced)
-    return _move(running, returning=found, goes_on=True)
+    return _move(running, returning=found, goes_on=True, seeing=seeing)
 
 
 @cache
-def _finishing(*, succeeded: bool) -> Select[Any]:
+def _finishing(*, succeeded: bool, part: Callable[[CTE], CTE] | None) -> Select[Any]:
     ended = _UPDATE_OF_HELD.values(
         status=bindparam("to_status", type_=String),
         error=bindparam("with_error", type_=JobRow.error.type),
         finished_at=_NOW,
         lease_expires_at=None,
     )
-    return _move(ended.values(progress=1.0) if succeeded else ended)
+    return _move(ended.values(progress=1.0) if succeeded else ended, part=part)
 
 
 @cache
@@ -380,6 +422,8 @@ def _move(
     *,
     returning: tuple[InstrumentedAttribute[Any], ...] = (),
     goes_on: bool = False,
+    seeing: Seeing | None = None,
+    part: Callable[[CTE], CTE] | None = None,
 ) -> Select[Any]:
     """Makes a move, tells of it and wakes its waiters in one statement; no row when it may not be.
 
@@ -392,7 +436,14 @@ def _move(
         said = [func.pg_notify(CHANNEL, moved.c.id + GOES_ON), without_waiting()]
     else:
         said = [func.pg_notify(CHANNEL, moved.c.id)]
-    return select(*moved.c, *said).add_cte(told)
+    found = select(*moved.c, *said).add_cte(told)
+    if part is not None:
+        found = found.add_cte(part(moved))
+    if seeing is not None:
+        seen = seeing(moved.c.resource_id).lateral("seen")
+        found = found.add_columns(*(column.label(_SEEN + column.name) for column in seen.c))
+        found = found.select_from(moved.outerjoin(seen, true()))
+    return found
 
 
 def _telling(status: JobStatus, error: dict[str, Any] | None = None) -> dict[str, Any]:

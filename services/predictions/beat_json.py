@@ -8,6 +8,7 @@ As objects for a JSON library they took three times as long and ten times the me
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import orjson
@@ -19,10 +20,22 @@ from services.models.results import BeatResult
 _ONE = 1_000_000  # probabilities and times are given to six decimals
 
 Characters = NDArray[np.uint8]
+Words = NDArray[np.uint64]  # of eight characters each, the first one lowest
 
 _THREE_DIGITS: Characters = np.frombuffer(
     "".join(f"{number:03d}" for number in range(1000)).encode(), np.uint8
 ).reshape(1000, 3)
+_TENS = 10 ** np.arange(19, dtype=np.int64)
+
+
+def _in_words(texts: Sequence[str], place: int) -> Words:
+    """Short texts as parts of words that begin at a place of eight."""
+    return np.array([int.from_bytes(text.encode(), "little") << 8 * place for text in texts], "<u8")
+
+
+_WHOLES = _in_words(["0.", "1."], 0)
+_THOUSANDTHS = _in_words([f"{number:03d}" for number in range(1000)], 2)
+_MILLIONTHS = _in_words([f"{number:03d}" for number in range(1000)], 5)
 
 
 def beat_json(result: BeatResult) -> bytes:
@@ -30,35 +43,54 @@ def beat_json(result: BeatResult) -> bytes:
     n = len(result.sample)
     if n == 0:
         return b"[]"
-    table = np.rint(result.probabilities.T.astype(np.float64) * _ONE).astype(np.int64)
+    table = _fractions(result.probabilities)
     time = np.rint(result.sample * (_ONE / result.sampling_rate_hz)).astype(np.int64)
     labels = [orjson.dumps(name) for name in result.labels]
-    row: list[bytes | Characters] = [
+    row: list[bytes | Characters | Words] = [
         *(b'{"sample":', _whole(result.sample)),
         *(b',"time_s":', _decimal(time)),
         *(b',"label":', _chosen(labels, result.label_index)),
-        *(b',"probability":', _decimal(table[result.label_index, np.arange(n)])),
+        *(b',"probability":', table[result.label_index, np.arange(n)]),
         b',"probabilities":{',
     ]
     for index, name in enumerate(labels):
-        row += [b"," + name + b":" if index else name + b":", _decimal(table[index])]
+        row += [b"," + name + b":" if index else name + b":", table[index]]
     unreadable = _chosen([b"false", b"true"], result.unreadable.astype(np.intp))
     return _rows([*row, b'},"unreadable":', unreadable, b"}"], n)
 
 
-def _rows(columns: Sequence[bytes | Characters], n: int) -> bytes:
-    """Texts that are the same in each row and (n, width) characters, side by side, as an array."""
-    template = b"".join(c if isinstance(c, bytes) else b" " * c.shape[1] for c in columns) + b","
-    text = bytearray(b"[" + template * n)
-    table = np.frombuffer(text, np.uint8, offset=1).reshape(n, len(template))
-    at = 0
-    for column in columns:
-        width = len(column) if isinstance(column, bytes) else column.shape[1]
+def _rows(columns: Sequence[bytes | Characters | Words], n: int) -> bytes:
+    """Texts that are the same in each row, (n, width) characters and (n,) words, side by side, as
+    an array.
+    """
+    widths = [_width(column) for column in columns]
+    parts = zip(columns, widths, strict=True)
+    template = b"".join(c if isinstance(c, bytes) else b" " * width for c, width in parts) + b","
+    text = np.empty(1 + n * len(template), np.uint8)
+    text[1:].reshape(n, len(template))[...] = np.frombuffer(template, np.uint8)
+    at = 1
+    for column, width in zip(columns, widths, strict=True):
         if not isinstance(column, bytes):
-            table[:, at : at + width] = column
+            steps = (len(template), 1)[: column.ndim]
+            np.ndarray(column.shape, column.dtype, text, offset=at, strides=steps)[...] = column
         at += width
-    text[-1:] = b"]"
-    return bytes(text)
+    text[0], text[-1] = b"[]"
+    return text.tobytes()
+
+
+def _width(column: bytes | Characters | Words) -> int:
+    return len(column) if isinstance(column, bytes) else column.nbytes // len(column)
+
+
+def _fractions(values: NDArray[np.floating[Any]]) -> Words:
+    """(n, k) from 0 to 1 -> (k, n): `0.250000` for 0.25."""
+    millionths = np.rint(values.T * np.float64(_ONE)).astype(np.int32).clip(0, _ONE)
+    thousandths = millionths // 1000
+    whole = thousandths // 1000
+    words: Words = _MILLIONTHS.take(millionths - 1000 * thousandths)
+    words |= _THOUSANDTHS.take(thousandths - 1000 * whole)
+    words |= _WHOLES.take(whole)
+    return words
 
 
 def _whole(values: IntArray) -> Characters:
@@ -66,8 +98,8 @@ def _whole(values: IntArray) -> Characters:
     width = len(str(int(values.max())))
     groups = [_THREE_DIGITS.take(values // 1000**g % 1000, axis=0) for g in range(-(-width // 3))]
     digits = np.concatenate(groups[::-1], axis=1)[:, -width:]
-    for place in range(width - 1):  # from the left; the last digit stays
-        digits[values < 10 ** (width - 1 - place), place] = ord(" ")
+    leading = values[:, None] < _TENS[width - 1 : 0 : -1]  # the last digit stays
+    digits[:, :-1][leading] = ord(" ")
     return digits
 
 

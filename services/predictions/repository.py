@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Integer,
     Select,
@@ -17,17 +20,24 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    inspect,
+    literal,
     or_,
     select,
+    true,
     update,
 )
-from sqlalchemy.orm import Session, lazyload, undefer
+from sqlalchemy.orm import Session, undefer
 
+from services.access import audit
+from services.access.audit import Deed
 from services.access.caller import SHARED_PROJECT
+from services.db import durability
+from services.db.base import table_of
+from services.jobs.lifecycle import Along
 from services.jobs.row import JobRow
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.row import RecordRow
+from services.registry.repository import VersionOutline, outlines_for_task
 from services.registry.row import ModelVersionRow
 
 
@@ -50,15 +60,67 @@ class ItemCounts:
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What was asked, which version answers, and how far its job is."""
+
+    id: str
+    task: str
+    batch: bool
+    model_name: str
+    model_version: int
+    created_at: datetime
+    status: str
+    progress: float
+    error: dict[str, Any] | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True)
+class AskedWithItem(Asked):
+    """The same with the first record, and what was found in it."""
+
+    record_id: str
+    summary: dict[str, Any] | None
+    beats: bytes | None
+
+
+_OF_PREDICTION = ("id", "task", "batch", "model_name", "model_version", "created_at")
+_OF_JOB = ("status", "progress", "error", "started_at", "finished_at")
+_OF_ITEM = ("record_id", "summary", "beats")
+
+
+@dataclass(frozen=True)
 class AskedOf:
     """What a worker needs to begin: family and place of the version (None: removed), and the first
     record (None: removed).
     """
 
-    prediction: PredictionRow
+    prediction_id: str
+    project_id: str
+    batch: bool
+    weights_sha256: str
+    options: dict[str, Any]
     family: str | None
     location: str | None
     first_record: RecordRow | None
+
+    @classmethod
+    def of(cls, seen: Mapping[str, Any]) -> AskedOf:
+        """From a row of `asked_of`."""
+        record = {c.name: seen[_OF_RECORD + c.name] for c in table_of(RecordRow).c}
+        return cls(
+            prediction_id=seen["id"],
+            **{name: seen[name] for name in _ASKED},
+            family=seen["family"],
+            location=seen["location"],
+            first_record=RecordRow(**record) if record["id"] is not None else None,
+        )
+
+
+_ASKED = ("project_id", "batch", "weights_sha256", "options")
+_OF_RECORD, _OF_VERSION = "record_", "version_"
+_OUTLINE = tuple(each.name for each in fields(VersionOutline))
 
 
 def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
@@ -66,44 +128,91 @@ def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
     return session.get(PredictionRow, prediction_id, populate_existing=True)
 
 
-def is_there(prediction_id: str) -> ColumnElement[bool]:
-    return exists().where(PredictionRow.id == prediction_id)
+def record_and_answering(
+    session: Session, project_id: str, record_id: str, task: str
+) -> tuple[RecordRow, VersionOutline | None] | None:
+    """The project's record, and the version that answers for a task there, in one query.
+
+    None: there is no such record. The row is for reading, not part of the session.
+    """
+    wanted = {"project_id": project_id, "record_id": record_id, "task": task}
+    found = session.connection().execute(_record_and_answering(), wanted).first()
+    if found is None:
+        return None
+    values = found._asdict()
+    outline = {name: values.pop(_OF_VERSION + name) for name in _OUTLINE}
+    version = VersionOutline(**outline) if outline["name"] is not None else None
+    return RecordRow(**values), version
 
 
-def with_first_item(
-    session: Session, project_id: str, prediction_id: str
-) -> tuple[PredictionRow, PredictionItemRow] | None:
+def is_kept(session: Session, prediction_id: str, *, noting: Deed | None) -> bool:
+    """Whether a prediction is there and on disk, where the deed is noted if it is."""
+    asked = {"prediction_id": prediction_id} | (audit.noting(noting) if noting is not None else {})
+    return durability.is_on_disk(session, _is_kept(noted=noting is not None), asked)
+
+
+def asked_in(row: PredictionRow) -> Asked:
+    """What is told of a row."""
+    of_prediction = {name: getattr(row, name) for name in _OF_PREDICTION}
+    return Asked(**of_prediction, **{name: getattr(row.job, name) for name in _OF_JOB})
+
+
+def with_first_item(session: Session, project_id: str, prediction_id: str) -> AskedWithItem | None:
     """A prediction with its first item and that one's beats, in one query."""
     wanted = {"prediction_id": prediction_id, "project_id": project_id}
-    found = session.execute(_with_first_item(), wanted).first()
-    return None if found is None else (found[0], found[1])
+    found = session.connection().execute(_with_first_item(), wanted).first()
+    return None if found is None else AskedWithItem(*found)
 
 
 # Statements that every prediction needs are made once: that takes longer than running one.
 
 
 @cache
-def _with_first_item() -> Select[PredictionRow, PredictionItemRow]:
-    query = (
-        select(PredictionRow, PredictionItemRow)
-        .join(PredictionItemRow, _is_first_item())
+def _record_and_answering() -> Select[Any]:
+    records, version = table_of(RecordRow), outlines_for_task().lateral("answering")
+    return (
+        select(records, *(version.c[name].label(_OF_VERSION + name) for name in _OUTLINE))
+        .select_from(records.outerjoin(version, true()))
         .where(
-            PredictionRow.id == bindparam("prediction_id", type_=String),
-            PredictionRow.project_id == bindparam("project_id", type_=String),
+            records.c.id == bindparam("record_id", type_=String),
+            records.c.project_id == bindparam("project_id", type_=String),
         )
-        .options(undefer(PredictionItemRow.beats))
     )
-    return query.execution_options(populate_existing=True)
-
-
-def asked_of(session: Session, prediction_id: str) -> AskedOf | None:
-    """A prediction, its version and its record as its project sees them, in one query."""
-    found = session.execute(_asked_of(), {"prediction_id": prediction_id}).first()
-    return None if found is None else AskedOf(*found)
 
 
 @cache
-def _asked_of() -> Select[PredictionRow, str, str, RecordRow]:
+def _is_kept(*, noted: bool) -> Select[Any]:
+    there = exists().where(PredictionRow.id == bindparam("prediction_id", type_=String))
+    reaching = durability.reaching_disk(there)
+    return reaching.add_cte(audit.noted(there)) if noted else reaching
+
+
+@cache
+def _with_first_item() -> Select[Any]:
+    prediction, job, item = (table_of(row) for row in (PredictionRow, JobRow, PredictionItemRow))
+    first = and_(item.c.prediction_id == prediction.c.id, item.c.position == 0)
+    return (
+        select(
+            *(prediction.c[name] for name in _OF_PREDICTION),
+            *(job.c[name] for name in _OF_JOB),
+            *(item.c[name] for name in _OF_ITEM),
+        )
+        .select_from(prediction.join(job, job.c.id == prediction.c.job_id).join(item, first))
+        .where(
+            prediction.c.id == bindparam("prediction_id", type_=String),
+            prediction.c.project_id == bindparam("project_id", type_=String),
+        )
+    )
+
+
+def asked(session: Session, prediction_id: str) -> Mapping[str, Any] | None:
+    """A row for `AskedOf.of`; None when the prediction was removed."""
+    row = session.connection().execute(asked_of(literal(prediction_id))).first()
+    return None if row is None else row._asdict()
+
+
+def asked_of(prediction_id: ColumnElement[str]) -> Select[Any]:
+    """A prediction, its version and its record as its project sees them, in one query."""
     own = ModelVersionRow.project_id == PredictionRow.project_id
     version = and_(
         or_(own, ModelVersionRow.project_id == SHARED_PROJECT),
@@ -114,16 +223,22 @@ def _asked_of() -> Select[PredictionRow, str, str, RecordRow]:
         RecordRow.id == PredictionItemRow.record_id,
         RecordRow.project_id == PredictionRow.project_id,
     )
-    family = ModelVersionRow.card["family"].astext  # of tens of kilobytes
+    predictions, records = table_of(PredictionRow), table_of(RecordRow)
     return (
-        select(PredictionRow, family, ModelVersionRow.location, RecordRow)
+        select(
+            predictions.c.id,
+            *(predictions.c[name] for name in _ASKED),
+            ModelVersionRow.card["family"].astext.label("family"),  # of tens of kilobytes
+            table_of(ModelVersionRow).c.location,
+            *(column.label(_OF_RECORD + column.name) for column in records.c),
+        )
+        .select_from(PredictionRow)
         .join(PredictionItemRow, _is_first_item())
         .outerjoin(ModelVersionRow, version)
         .outerjoin(RecordRow, record)
-        .where(PredictionRow.id == bindparam("prediction_id", type_=String))
+        .where(PredictionRow.id == prediction_id)
         .order_by(own.desc())
         .limit(1)
-        .options(lazyload(PredictionRow.job))
     )
 
 
@@ -181,34 +296,42 @@ def item(session: Session, prediction_id: str, position: int) -> PredictionItemR
     )
 
 
-def end_item(
-    session: Session,
+def end_item(session: Session, ending: Along) -> None:
+    """Makes the change of `ending_item` by itself."""
+    session.connection().execute(_end_item(), dict(ending.parameters))
+
+
+def ending_item(
     prediction_id: str,
     position: int,
     *,
     summary: dict[str, Any] | None = None,
     beats: bytes | None = None,
     error: dict[str, Any] | None = None,
-) -> None:
+) -> Along:
     """Writes summary, beats or error of an item, once: one that is done stays as it is."""
     found = {"its_summary": summary, "its_beats": beats, "its_error": error}
     of = {"of_prediction": prediction_id, "at_position": position}
-    session.connection().execute(_end_item(), found | of)
+    return Along(_end_item_along, found | of)
+
+
+def _end_item_along(moved: CTE) -> CTE:
+    return _end_item().where(exists(select(moved.c.id))).cte("item")
 
 
 @cache
 def _end_item() -> Update:
-    table = inspect(PredictionItemRow).local_table.c
+    table = table_of(PredictionItemRow)
     values = {
-        name: bindparam(f"its_{name}", type_=table[name].type)
+        name: bindparam(f"its_{name}", type_=table.c[name].type)
         for name in ("summary", "beats", "error")
     }
     return (
-        update(PredictionItemRow)
+        update(table)
         .where(
-            PredictionItemRow.prediction_id == bindparam("of_prediction", type_=String),
-            PredictionItemRow.position == bindparam("at_position", type_=Integer),
-            ~PredictionItemRow.done,
+            table.c.prediction_id == bindparam("of_prediction", type_=String),
+            table.c.position == bindparam("at_position", type_=Integer),
+            ~table.c.done,
         )
         .values(done=True, **values)
     )

@@ -7,28 +7,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from services import clock, ids
-from services.db import durability
-from services.db.inserting import insert_together
+from services.access.audit import Deed
+from services.db.inserting import Provided, insert_together
 from services.ecg.writers.findings import RiskFinding
 from services.errors import NotFound, StateConflict, UnusableInput
 from services.jobs import dispatch, lifecycle
+from services.jobs.row import JobEventRow, JobRow
 from services.models.catalog import FAMILY_SPECS
 from services.models.results import BeatResult
 from services.models.spec import FamilySpec
 from services.predictions import repository
 from services.predictions.beat_json import beat_json
 from services.predictions.exports import Findings, beat_findings
-from services.predictions.repository import PredictionFilter
+from services.predictions.repository import Asked, PredictionFilter
 from services.predictions.result_codec import beat_result
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.fit import require_fit
+from services.records.repository import while_kept
 from services.records.row import RecordRow
-from services.registry.answering import answering
+from services.registry.answering import answering, predicting
 from services.registry.repository import VersionOutline
 from services.version import code_version
 
@@ -49,7 +50,7 @@ class PredictionRequest:
 class PredictionOutline:
     """A prediction, its record (None for a batch), and API.md's `result` (None: not yet)."""
 
-    row: PredictionRow
+    asked: Asked
     record_id: str | None
     result: dict[str, Any] | None
 
@@ -65,9 +66,27 @@ def create(
 
     The commit does not wait for the disk: `is_kept` does.
     """
-    version, options = _checked(session, request)
-    require_fit(FAMILY_SPECS[version.family], record)
-    return _created(session, prediction_id, version, options, [record], batch=False)
+    version = answering(session, request.project_id, request.task, request.model)
+    return _created_for_one(session, request, record, version, prediction_id)
+
+
+def create_of_stored(
+    session: Session, request: PredictionRequest, record_id: str, *, prediction_id: str
+) -> PredictionRow:
+    """The same for a record that is here; NotFound.
+
+    In a session whose statements are transactions of their own too: only the last one changes
+    something, and only while the record is kept.
+    """
+    found = repository.record_and_answering(session, request.project_id, record_id, request.task)
+    if found is None:
+        raise NotFound(f"there is no record {record_id}")
+    record, version = found
+    if version is None or request.model is not None:
+        version = answering(session, request.project_id, request.task, request.model)
+    return _created_for_one(
+        session, request, record, predicting(version), prediction_id, while_kept(record_id)
+    )
 
 
 def create_batch(
@@ -83,13 +102,17 @@ def create_batch(
     """
     if not records:
         raise UnusableInput("record_ids must name at least one record")
-    version, options = _checked(session, request)
-    return _created(session, prediction_id, version, options, records, batch=True)
+    version = answering(session, request.project_id, request.task, request.model)
+    options = _checked_options(FAMILY_SPECS[version.family], request.options)
+    return _inserted(session, _new(prediction_id, version, options, records, batch=True))
 
 
-def is_kept(session: Session, prediction_id: str) -> bool:
-    """Waits for the disk; False when the database lost, in a crash, that it was asked for."""
-    return durability.is_on_disk(session, repository.is_there(prediction_id))
+def is_kept(session: Session, prediction_id: str, *, noting: Deed | None = None) -> bool:
+    """Waits for the disk; False when the database lost, in a crash, that it was asked for.
+
+    noting: goes into the audit trail if it is kept.
+    """
+    return repository.is_kept(session, prediction_id, noting=noting)
 
 
 def page(
@@ -144,7 +167,9 @@ def whole(session: Session, project_id: str, prediction_id: str) -> PredictionOu
     found = repository.with_first_item(session, project_id, prediction_id)
     if found is None:
         raise NotFound(f"there is no prediction {prediction_id}")
-    return _outline(session, *found)
+    if found.batch:
+        return PredictionOutline(found, None, _batch_counts(session, found.id))
+    return PredictionOutline(found, found.record_id, _result(found.summary, found.beats))
 
 
 def beats(session: Session, row: PredictionRow) -> tuple[PredictionItemRow, BeatResult]:
@@ -184,16 +209,25 @@ def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, An
         if item is not None:
             yield {
                 "record_id": item.record_id,
-                "result": _item_result(item, with_beats=True),
+                "result": _result(item.summary, item.beats),
                 "error": item.error,
             }
             session.expunge(item)  # thousands of records' beats would not fit in memory
 
 
-def _checked(session: Session, request: PredictionRequest) -> tuple[VersionOutline, dict[str, Any]]:
-    version = answering(session, request.project_id, request.task, request.model)
+def _created_for_one(
+    session: Session,
+    request: PredictionRequest,
+    record: RecordRow,
+    version: VersionOutline,
+    prediction_id: str,
+    provided: Provided | None = None,
+) -> PredictionRow:
     spec = FAMILY_SPECS[version.family]
-    return version, _checked_options(spec, request.options)
+    options = _checked_options(spec, request.options)
+    require_fit(spec, record)
+    new = _new(prediction_id, version, options, [record], batch=False)
+    return _inserted(session, new, provided)
 
 
 def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,15 +248,24 @@ def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, 
     return {name: option.default for name, option in spec.options.items()} | dict(options)
 
 
-def _created(
-    session: Session,
+@dataclass(frozen=True)
+class _New:
+    """Rows of a prediction that is not in the database yet."""
+
+    job: JobRow
+    told: JobEventRow
+    row: PredictionRow
+    items: Sequence[PredictionItemRow]
+
+
+def _new(
     prediction_id: str,
     version: VersionOutline,
     options: dict[str, Any],
     records: Sequence[RecordRow],
     *,
     batch: bool,
-) -> PredictionRow:
+) -> _New:
     job, told = lifecycle.new(
         kind=dispatch.RUN_PREDICTION,
         queue=dispatch.BATCH_QUEUE if batch else dispatch.PREDICT_QUEUE,
@@ -241,7 +284,7 @@ def _created(
         code_version=code_version(),
         created_at=clock.now(),
     )
-    first, *others = [
+    items = [
         PredictionItemRow(
             prediction_id=prediction_id,
             position=position,
@@ -250,30 +293,38 @@ def _created(
         )
         for position, record in enumerate(records)
     ]
-    insert_together(session, job, told, row, first, waits_for_disk=False)
-    set_committed_value(row, "job", job)
+    return _New(job, told, row, items)
+
+
+def _inserted(session: Session, new: _New, provided: Provided | None = None) -> PredictionRow:
+    first, *others = new.items
+    rows = (new.job, new.told, new.row, first)
+    if not insert_together(session, *rows, waits_for_disk=False, provided=provided):
+        raise NotFound(f"there is no record {first.record_id}")
+    set_committed_value(new.row, "job", new.job)
     session.add_all(others)
     session.flush()
-    return row
+    return new.row
 
 
 def _outline(
     session: Session, row: PredictionRow, item: PredictionItemRow | None
 ) -> PredictionOutline:
+    """Without the beats."""
+    asked = repository.asked_in(row)
     if row.batch:
-        return PredictionOutline(row, None, _batch_counts(session, row.id))
+        return PredictionOutline(asked, None, _batch_counts(session, row.id))
     if item is None:
-        return PredictionOutline(row, None, None)
-    with_beats = "beats" not in inspect(item).unloaded
-    return PredictionOutline(row, item.record_id, _item_result(item, with_beats=with_beats))
+        return PredictionOutline(asked, None, None)
+    return PredictionOutline(asked, item.record_id, _result(item.summary))
 
 
-def _item_result(item: PredictionItemRow, *, with_beats: bool) -> dict[str, Any] | None:
-    if item.summary is None:
+def _result(summary: dict[str, Any] | None, beats: bytes | None = None) -> dict[str, Any] | None:
+    if summary is None:
         return None
-    found = {key: value for key, value in item.summary.items() if key != "labels"}
-    if with_beats and item.beats is not None:
-        found["beats"] = orjson.Fragment(beat_json(beat_result(item.summary, item.beats)))
+    found = {key: value for key, value in summary.items() if key != "labels"}
+    if beats is not None:
+        found["beats"] = orjson.Fragment(beat_json(beat_result(summary, beats)))
     return found
 
 

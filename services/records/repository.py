@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 from sqlalchemy import BindParameter, Integer, Select, String, bindparam, delete, inspect, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from services.db.base import table_of
+from services.db.inserting import Provided
 from services.records.row import RecordRow
 
 
 def by_id(session: Session, project_id: str, record_id: str) -> RecordRow | None:
     wanted = {"project_id": project_id, "record_id": record_id}
-    return session.scalars(_by_id(kept=False), wanted).first()
+    return session.scalars(_by_id(), wanted).first()
 
 
 def by_id_of_any_project(session: Session, record_id: str) -> RecordRow | None:
     return session.get(RecordRow, record_id)
 
 
-def by_id_kept_while_used(session: Session, project_id: str, record_id: str) -> RecordRow | None:
-    """The row, share-locked: nobody deletes it before this transaction ends."""
-    wanted = {"project_id": project_id, "record_id": record_id}
-    return session.scalars(_by_id(kept=True), wanted).first()
+def while_kept(record_id: str) -> Provided:
+    """The record is there, and share-locked: nobody deletes it before the transaction ends."""
+    return Provided(_while_kept(), {"kept_record_id": record_id})
 
 
 def by_sha256_kept_while_used(session: Session, project_id: str, sha256: str) -> RecordRow | None:
-    """The same for the record of these bytes."""
+    """The record of these bytes, share-locked."""
     wanted = {"project_id": project_id, "sha256": sha256}
     return session.scalars(_by_sha256_kept(), wanted).first()
 
@@ -75,10 +77,16 @@ _ADD_NEW = insert(RecordRow).on_conflict_do_nothing().returning(RecordRow.id)
 
 
 @cache
-def _by_id(*, kept: bool) -> Select[RecordRow]:
+def _by_id() -> Select[RecordRow]:
     query = _of(bindparam("project_id", type_=String))
-    query = query.where(RecordRow.id == bindparam("record_id", type_=String))
-    return query.with_for_update(read=True) if kept else query
+    return query.where(RecordRow.id == bindparam("record_id", type_=String))
+
+
+@cache
+def _while_kept() -> Select[Any]:
+    records = table_of(RecordRow)
+    query = select(records.c.id).where(records.c.id == bindparam("kept_record_id", type_=String))
+    return query.with_for_update(read=True)
 
 
 @cache

@@ -152,14 +152,6 @@ def get_all(session: Session, project_id: str, record_ids: Sequence[str]) -> lis
     return [found[record_id] for record_id in record_ids]
 
 
-def get_kept_while_used(session: Session, project_id: str, record_id: str) -> RecordRow:
-    """The row, safe from deletion until this transaction ends."""
-    row = repository.by_id_kept_while_used(session, project_id, record_id)
-    if row is None:
-        raise NotFound(f"there is no record {record_id}")
-    return row
-
-
 def remove(session: Session, project_id: str, record_id: str) -> None:
     """Removes the row; after the commit the caller removes the files with `discard_files`.
 

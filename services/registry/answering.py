@@ -20,6 +20,11 @@ def answering(
         found = repository.outline_for_task(session, project_id, task)
     if found is None:
         found = _outline(registry.resolve(session, project_id, task, reference))
+    return predicting(found)
+
+
+def predicting(found: VersionOutline) -> VersionOutline:
+    """The same; UnusableInput where it gives no prediction."""
     if not found.predicts:
         raise registry.no_prediction(found)
     return found

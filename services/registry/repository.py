@@ -32,12 +32,12 @@ from services.registry.row import AnsweringVersionRow, ModelRow, ModelVersionRow
 _REGISTRATION_LOCK = 0x45C70B
 _CARD = ModelVersionRow.card
 _OUTLINE = (
-    ModelVersionRow.name,
-    ModelVersionRow.version,
-    ModelVersionRow.sha256,
-    _CARD["task"].astext,
-    _CARD["family"].astext,
-    func.coalesce(_CARD["predicts"].as_boolean(), True),
+    ModelVersionRow.name.label("name"),
+    ModelVersionRow.version.label("version"),
+    ModelVersionRow.sha256.label("sha256"),
+    _CARD["task"].astext.label("task"),
+    _CARD["family"].astext.label("family"),
+    func.coalesce(_CARD["predicts"].as_boolean(), True).label("predicts"),
 )
 
 
@@ -158,8 +158,13 @@ def answering_for_task(session: Session, project_id: str, task: str) -> ModelVer
 def outline_for_task(session: Session, project_id: str, task: str) -> VersionOutline | None:
     """The same without its card, of which tens of kilobytes would be read for a word or two."""
     wanted = {"project_id": project_id, "task": task}
-    found = session.execute(_answering_for_task(*_OUTLINE), wanted).first()
+    found = session.connection().execute(outlines_for_task(), wanted).first()
     return None if found is None else VersionOutline(*found)
+
+
+def outlines_for_task() -> Select[Any]:
+    """The query behind it, for a larger one: fields of VersionOutline for project_id and task."""
+    return _answering_for_task(*_OUTLINE)
 
 
 @cache  # every prediction asks for it, and making it takes longer than running it

@@ -21,7 +21,7 @@ from services.jobs import lifecycle
 from services.jobs.lifecycle import JobClaim
 from services.jobs.row import JobRow
 from services.jobs.states import JobStatus
-from services.predictions.runner import ItemOutcome, keep
+from services.predictions.runner import ItemOutcome, ending
 from services.settings import Settings
 from tests.factories import (
     assert_problem,
@@ -57,8 +57,8 @@ def finished(sessions: SessionFactory, prediction_id: str) -> None:
     claim = started(sessions, prediction_id)
     read = EcgRecord(np.zeros((1, 3600), np.float32), ("MLII",), 360.0)
     with sessions.begin() as session:
-        assert lifecycle.finish(session, claim, JobStatus.SUCCEEDED)
-        keep(session, prediction_id, ItemOutcome(0, fake_result(read)))
+        along = ending(prediction_id, ItemOutcome(0, fake_result(read)))
+        assert lifecycle.finish(session, claim, JobStatus.SUCCEEDED, along=along)
 
 
 # --- created

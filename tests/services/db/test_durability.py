@@ -6,8 +6,8 @@ from sqlalchemy import exists, select, text
 from sqlalchemy.orm import Session
 
 from services import clock
-from services.db.durability import is_on_disk, without_waiting
-from services.db.session import SessionFactory
+from services.db.durability import is_on_disk, reaching_disk, without_waiting
+from services.db.session import SessionFactory, single_statements
 from services.jobs.row import JobRow
 
 THERE = exists().where(JobRow.id == "job_1")
@@ -25,12 +25,16 @@ def test_others_see_it_before_it_is_on_disk(session: Session, sessions: SessionF
         assert other.get(JobRow, "job_1") is not None
 
 
-def test_all_that_was_committed_is_on_disk_afterwards(session: Session) -> None:
+def test_all_that_was_committed_is_on_disk_afterwards(
+    session: Session, sessions: SessionFactory
+) -> None:
     session.execute(text("set synchronous_commit = on"))  # the suite's database has it off
     session.commit()
     made(session)
     written = session.scalar(text("select pg_current_wal_insert_lsn()"))
-    assert is_on_disk(session, THERE)
+    with single_statements(sessions)() as alone:
+        alone.execute(text("set synchronous_commit = on"))
+        assert is_on_disk(alone, reaching_disk(THERE))
     reached = text("select pg_current_wal_flush_lsn() >= cast(:written as pg_lsn)")
     assert session.scalar(reached, {"written": written}) is True
 
@@ -45,4 +49,4 @@ def test_only_that_transaction_does_not_wait(session: Session) -> None:
 
 
 def test_what_a_crash_took_is_not_promised(session: Session) -> None:
-    assert not is_on_disk(session, THERE)
+    assert not is_on_disk(session, reaching_disk(THERE))
