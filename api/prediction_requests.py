@@ -13,13 +13,14 @@ from starlette.concurrency import run_in_threadpool
 
 from api import audited
 from api.answers import json_answer
-from api.record_upload import added, with_files
+from api.record_upload import discard_files_if_possible, read_new, with_files
 from api.schemas.predictions import prediction_json
 from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource
 from services.datasets import service as datasets
-from services.errors import StateConflict, Unavailable
+from services.db.session import SessionFactory
+from services.errors import NotFound, StateConflict, Unavailable
 from services.jobs import lifecycle
 from services.jobs.dispatch import BATCH_QUEUE, PREDICT_QUEUE
 from services.jobs.states import ENDED
@@ -37,15 +38,15 @@ def of_stored_record(
 
     def make(session: Session, prediction_id: str) -> PredictionRow:
         _require_room(session, state, PREDICT_QUEUE)
-        return predictions.create_of_stored(
-            session, request, record_id, prediction_id=prediction_id
-        )
+        begun = predictions.begun(session, request, record_id=record_id)
+        made = predictions.create(session, begun, prediction_id=prediction_id)
+        if made is None:
+            raise NotFound(f"there is no record {record_id}")
+        return made
 
     body = [record_id, request.task, request.model, request.options]
     once = idempotent.with_body(body)
-    # without a key one statement changes all that is changed, and need not be begun and committed
-    sessions = state.reads if once.key is None else state.sessions
-    with sessions.begin() as session:
+    with _sessions_for(state, once).begin() as session:
         row, made = _made_once(session, once, make)
     return _sent(state, row) if made else row
 
@@ -76,19 +77,35 @@ def of_stored_records(
 def of_upload(
     state: ApiState, request: PredictionRequest, form: RecordForm, idempotent: IdempotentRequest
 ) -> PredictionRow:
-    """Record and prediction in one transaction: nothing is kept of what cannot be predicted."""
+    """Record and prediction at once: nothing is kept of what cannot be predicted."""
     with workspace(state.settings) as folder:
         upload = received(form, Path(folder), project_id=request.project_id)
         record_id = records.new_record_id()
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
             _require_room(session, state, PREDICT_QUEUE)
-            record, _ = added(session, state, upload, record_id)
-            return predictions.create(session, request, record, prediction_id=prediction_id)
+            begun = predictions.begun(session, request, sha256=upload.sha256)
+            if begun.record is None:
+                record = read_new(state, upload, record_id)
+                new = predictions.create_with(session, begun, record, prediction_id=prediction_id)
+                if new is not None:
+                    return new
+                # the same bytes came in at the same time, and that request was faster
+                discard_files_if_possible(state, record_id)
+                begun = predictions.begun(session, request, sha256=upload.sha256)
+            earlier = predictions.create(session, begun, prediction_id=prediction_id)
+            if earlier is None:
+                raise records.JUST_REMOVED
+            return earlier
 
         body = [upload.sha256, form.fields(), request.task, request.model, request.options]
         once = idempotent.with_body(body)
-        row, made = with_files(state, record_id, lambda session: _made_once(session, once, make))
+        row, made = with_files(
+            state,
+            record_id,
+            lambda session: _made_once(session, once, make),
+            sessions=_sessions_for(state, once),
+        )
     return _sent(state, row, record_id) if made else row
 
 
@@ -115,6 +132,11 @@ async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> R
 
 def location_of(row: PredictionRow) -> str:
     return f"/v1/predictions/{row.id}"
+
+
+def _sessions_for(state: ApiState, once: IdempotentRequest) -> SessionFactory:
+    """Without a key one statement changes all that is changed: nothing to begin and to commit."""
+    return state.reads if once.key is None else state.sessions
 
 
 def _require_room(session: Session, state: ApiState, queue: str) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from api.state import ApiState
 from api.uploads import RecordForm, received
 from services.access.idempotency import IdempotentRequest, earlier_resource, settle_on
+from services.db.session import DATABASE_AWAY, SessionFactory
 from services.errors import StateConflict, Unavailable
 from services.records import service as records
 from services.records.row import RecordRow
@@ -58,15 +59,30 @@ def added(
     )
 
 
-def with_files(state: ApiState, record_id: str, action: Callable[[Session], Made]) -> Made:
+def read_new(state: ApiState, upload: Upload, record_id: str) -> RecordRow:
+    limits = records.limits_of(state.settings)
+    return records.read_new(state.store, upload, record_id=record_id, limits=limits)
+
+
+def with_files(
+    state: ApiState,
+    record_id: str,
+    action: Callable[[Session], Made],
+    *,
+    sessions: SessionFactory | None = None,
+) -> Made:
     """One transaction that may put files for `record_id`; they go again when it fails.
 
-    Only a commit that fails leaves them: it may have succeeded although its answer was lost. If it
-    did not, upkeep finds files without a row and removes them.
+    Only where the database went away they stay: the commit may have succeeded although its answer
+    was lost. If it did not, upkeep finds files without a row and removes them.
+
+    sessions: `state.sessions`, or those of single statements for an action that changes with one.
     """
-    with state.sessions() as session:
+    with (sessions or state.sessions)() as session:
         try:
             made = action(session)
+        except DATABASE_AWAY:
+            raise
         except BaseException:
             session.rollback()
             discard_files_if_possible(state, record_id)

@@ -68,15 +68,24 @@ UploadedRecord = Annotated[RecordForm, Depends(record_form)]
 
 
 def received(form: RecordForm, workspace: Path, *, project_id: str) -> Upload:
-    """The form's files copied to `workspace`, under names of our own, hashed on the way."""
+    """The form's files, hashed: a few small ones as they are, others copied to `workspace`, under
+    names of our own.
+    """
     _check(form)
     incoming, work = workspace / "incoming", workspace / "work"
     incoming.mkdir()
     work.mkdir()
     sources, digests = [], []
+    held = 0
     for number, part in enumerate(form.files):
-        source = SourceFile(part.filename or f"file-{number}", incoming / str(number))
-        digests.append((source.plain_name, copied(part.file, source.path)))
+        name, place = part.filename or f"file-{number}", incoming / str(number)
+        if part.size is not None and held + part.size <= MultiPartParser.spool_max_size:
+            content = part.file.read()
+            held += len(content)
+            source, digest = SourceFile(name, place, content), hashlib.sha256(content).hexdigest()
+        else:
+            source, digest = SourceFile(name, place), copied(part.file, place)
+        digests.append((source.plain_name, digest))
         sources.append(source)
     return Upload(
         project_id=project_id,

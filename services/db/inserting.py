@@ -19,10 +19,11 @@ from services.db.durability import without_waiting
 class Provided:
     """What must be there, and stay until the commit, for rows to be added.
 
-    query: made once, for statements are kept by it; selects one row. parameters: of it.
+    query: made once, for statements are kept by it; gives one row, of what was there or what it
+    adds itself. parameters: of it.
     """
 
-    query: Select[Any]
+    query: Select[Any] | ReturningInsert[Any]
     parameters: Mapping[str, Any]
 
 
@@ -60,7 +61,7 @@ def insert_together(
 def _statement(
     shape: tuple[tuple[type[Base], tuple[str, ...]], ...],
     waits_for_disk: bool,
-    provided: Select[Any] | None,
+    provided: Select[Any] | ReturningInsert[Any] | None,
 ) -> ReturningInsert[Any]:
     """One statement for rows of these tables, with values for these columns; a row if added."""
     there = provided.cte("there") if provided is not None else None

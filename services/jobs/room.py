@@ -10,14 +10,14 @@ from sqlalchemy.orm import Session
 from services.errors import Unavailable
 from services.jobs import lifecycle
 
-REMEMBERED_S = 1.0
+REMEMBERED_S = 5.0
 
 
 class QueueRoom:
-    """What was counted is good for a second, together with what was let in since.
+    """What was counted is good for some seconds, together with what was let in since.
 
     Only far from full: from half on each job is counted, so that the limit is exact. (With several
-    processes that let jobs in, what others did in that second is not seen; half of it is room.)
+    processes that let jobs in, what others did meanwhile is not seen; half of it is room.)
     """
 
     def __init__(self, most: int) -> None:

@@ -129,20 +129,25 @@ def by_id(session: Session, prediction_id: str) -> PredictionRow | None:
 
 
 def record_and_answering(
-    session: Session, project_id: str, record_id: str, task: str
-) -> tuple[RecordRow, VersionOutline | None] | None:
-    """The project's record, and the version that answers for a task there, in one query.
-
-    None: there is no such record. The row is for reading, not part of the session.
+    session: Session,
+    project_id: str,
+    task: str,
+    *,
+    record_id: str | None = None,
+    sha256: str | None = None,
+) -> tuple[RecordRow | None, VersionOutline | None]:
+    """The project's record of an id, or else of these bytes, and the version that answers for a
+    task there, in one query. The row is for reading, not part of the session.
     """
-    wanted = {"project_id": project_id, "record_id": record_id, "task": task}
-    found = session.connection().execute(_record_and_answering(), wanted).first()
-    if found is None:
-        return None
+    key = "id" if record_id is not None else "sha256"
+    wanted = {"project_id": project_id, key: record_id or sha256, "task": task}
+    found = session.connection().execute(_record_and_answering(key), wanted).one()
     values = found._asdict()
     outline = {name: values.pop(_OF_VERSION + name) for name in _OUTLINE}
-    version = VersionOutline(**outline) if outline["name"] is not None else None
-    return RecordRow(**values), version
+    return (
+        RecordRow(**values) if values["id"] is not None else None,
+        VersionOutline(**outline) if outline["name"] is not None else None,
+    )
 
 
 def is_kept(session: Session, prediction_id: str, *, noting: Deed | None) -> bool:
@@ -168,16 +173,16 @@ def with_first_item(session: Session, project_id: str, prediction_id: str) -> As
 
 
 @cache
-def _record_and_answering() -> Select[Any]:
+def _record_and_answering(key: str) -> Select[Any]:
     records, version = table_of(RecordRow), outlines_for_task().lateral("answering")
-    return (
-        select(records, *(version.c[name].label(_OF_VERSION + name) for name in _OUTLINE))
-        .select_from(records.outerjoin(version, true()))
-        .where(
-            records.c.id == bindparam("record_id", type_=String),
-            records.c.project_id == bindparam("project_id", type_=String),
-        )
+    wanted = and_(
+        records.c[key] == bindparam(key, type_=String),
+        records.c.project_id == bindparam("project_id", type_=String),
     )
+    always = select(literal(1)).subquery("always")
+    return select(
+        records, *(version.c[name].label(_OF_VERSION + name) for name in _OUTLINE)
+    ).select_from(always.outerjoin(records, wanted).outerjoin(version, true()))
 
 
 @cache

@@ -27,7 +27,7 @@ from services.predictions.repository import Asked, PredictionFilter
 from services.predictions.result_codec import beat_result
 from services.predictions.row import PredictionItemRow, PredictionRow
 from services.records.fit import require_fit
-from services.records.repository import while_kept
+from services.records.repository import when_added, while_kept
 from services.records.row import RecordRow
 from services.registry.answering import answering, predicting
 from services.registry.repository import VersionOutline
@@ -47,6 +47,15 @@ class PredictionRequest:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """Which version answers, with which options, and the record (None: not here)."""
+
+    version: VersionOutline
+    options: dict[str, Any]
+    record: RecordRow | None
+
+
+@dataclass(frozen=True)
 class PredictionOutline:
     """A prediction, its record (None for a batch), and API.md's `result` (None: not yet)."""
 
@@ -59,34 +68,44 @@ def new_prediction_id() -> str:
     return ids.new_id("pred")
 
 
-def create(
-    session: Session, request: PredictionRequest, record: RecordRow, *, prediction_id: str
-) -> PredictionRow:
-    """A queued prediction of one record; UnusableInput when the record does not fit the model.
-
-    The commit does not wait for the disk: `is_kept` does.
+def begun(
+    session: Session,
+    request: PredictionRequest,
+    *,
+    record_id: str | None = None,
+    sha256: str | None = None,
+) -> Begun:
+    """What a prediction of one record begins with: the project's record of this id, or of these
+    bytes, if it is here; NotFound and UnusableInput for a model or options that there are not.
     """
-    version = answering(session, request.project_id, request.task, request.model)
-    return _created_for_one(session, request, record, version, prediction_id)
-
-
-def create_of_stored(
-    session: Session, request: PredictionRequest, record_id: str, *, prediction_id: str
-) -> PredictionRow:
-    """The same for a record that is here; NotFound.
-
-    In a session whose statements are transactions of their own too: only the last one changes
-    something, and only while the record is kept.
-    """
-    found = repository.record_and_answering(session, request.project_id, record_id, request.task)
-    if found is None:
-        raise NotFound(f"there is no record {record_id}")
-    record, version = found
+    record, version = repository.record_and_answering(
+        session, request.project_id, request.task, record_id=record_id, sha256=sha256
+    )
     if version is None or request.model is not None:
         version = answering(session, request.project_id, request.task, request.model)
-    return _created_for_one(
-        session, request, record, predicting(version), prediction_id, while_kept(record_id)
-    )
+    version = predicting(version)
+    options = _checked_options(FAMILY_SPECS[version.family], request.options)
+    return Begun(version, options, record)
+
+
+def create(session: Session, begun: Begun, *, prediction_id: str) -> PredictionRow | None:
+    """A queued prediction of a stored record; UnusableInput when it does not fit the model, None
+    when it is not here (any more).
+
+    In a session whose statements are transactions of their own too: it is one statement. The commit
+    does not wait for the disk: `is_kept` does.
+    """
+    if begun.record is None:
+        return None
+    new = _new_for(begun, begun.record, prediction_id)
+    return _inserted(session, new, while_kept(begun.record.id))
+
+
+def create_with(
+    session: Session, begun: Begun, record: RecordRow, *, prediction_id: str
+) -> PredictionRow | None:
+    """The same for a new record, whose row is added along; None when it has come in meanwhile."""
+    return _inserted(session, _new_for(begun, record, prediction_id), when_added(record))
 
 
 def create_batch(
@@ -104,7 +123,9 @@ def create_batch(
         raise UnusableInput("record_ids must name at least one record")
     version = answering(session, request.project_id, request.task, request.model)
     options = _checked_options(FAMILY_SPECS[version.family], request.options)
-    return _inserted(session, _new(prediction_id, version, options, records, batch=True))
+    new = _new(prediction_id, version, options, records, batch=True)
+    _inserted(session, new)
+    return new.row
 
 
 def is_kept(session: Session, prediction_id: str, *, noting: Deed | None = None) -> bool:
@@ -215,19 +236,9 @@ def batch_results(session: Session, row: PredictionRow) -> Iterator[dict[str, An
             session.expunge(item)  # thousands of records' beats would not fit in memory
 
 
-def _created_for_one(
-    session: Session,
-    request: PredictionRequest,
-    record: RecordRow,
-    version: VersionOutline,
-    prediction_id: str,
-    provided: Provided | None = None,
-) -> PredictionRow:
-    spec = FAMILY_SPECS[version.family]
-    options = _checked_options(spec, request.options)
-    require_fit(spec, record)
-    new = _new(prediction_id, version, options, [record], batch=False)
-    return _inserted(session, new, provided)
+def _new_for(begun: Begun, record: RecordRow, prediction_id: str) -> _New:
+    require_fit(FAMILY_SPECS[begun.version.family], record)
+    return _new(prediction_id, begun.version, begun.options, [record], batch=False)
 
 
 def _checked_options(spec: FamilySpec, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -296,11 +307,13 @@ def _new(
     return _New(job, told, row, items)
 
 
-def _inserted(session: Session, new: _New, provided: Provided | None = None) -> PredictionRow:
+def _inserted(
+    session: Session, new: _New, provided: Provided | None = None
+) -> PredictionRow | None:
     first, *others = new.items
     rows = (new.job, new.told, new.row, first)
     if not insert_together(session, *rows, waits_for_disk=False, provided=provided):
-        raise NotFound(f"there is no record {first.record_id}")
+        return None
     set_committed_value(new.row, "job", new.job)
     session.add_all(others)
     session.flush()

@@ -7,8 +7,10 @@ float32 holds every bit that a 24-bit recorder gives.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.ecg.record import Annotations, EcgRecord
 from services.errors import NotFound
@@ -28,7 +30,7 @@ def folder_key(record_id: str) -> str:
 def put_record(store: Store, record_id: str, record: EcgRecord, workspace: Path) -> None:
     """Stores signal and annotations; the workspace is a private folder of the caller."""
     signal = workspace / SIGNAL
-    np.save(signal, record.signal, allow_pickle=False)
+    _save(signal, record.signal)
     store.put(folder_key(record_id) + SIGNAL, signal)
     signal.unlink()
     if record.annotations is not None:
@@ -41,6 +43,15 @@ def put_record(store: Store, record_id: str, record: EcgRecord, workspace: Path)
             note=np.array(notes, dtype=np.str_),
         )
         store.put(folder_key(record_id) + ANNOTATIONS, annotations)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    """`numpy.save`, which does not say of a full disk that it is full."""
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        array = np.ascontiguousarray(array)
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write((array if array.flags.c_contiguous else array.T).data)
 
 
 def open_record(store: Store, row: RecordRow, *, with_annotations: bool = False) -> EcgRecord:

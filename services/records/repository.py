@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Integer, Select, String, bindparam, delete, inspect, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from services.db.base import table_of
 from services.db.inserting import Provided
@@ -22,6 +23,12 @@ def by_id(session: Session, project_id: str, record_id: str) -> RecordRow | None
 
 def by_id_of_any_project(session: Session, record_id: str) -> RecordRow | None:
     return session.get(RecordRow, record_id)
+
+
+def when_added(row: RecordRow) -> Provided:
+    """The row is added by the same statement, unless the project has one of the same bytes."""
+    given = {_NEW + name: value for name, value in _values(row).items()}
+    return Provided(_add_new_along(tuple(given)), given)
 
 
 def while_kept(record_id: str) -> Provided:
@@ -40,9 +47,7 @@ def add_new(session: Session, row: RecordRow) -> bool:
 
     The row itself does not become part of the session: it is for reading.
     """
-    set_now = inspect(row).dict
-    values = {c.key: set_now[c.key] for c in inspect(RecordRow).column_attrs if c.key in set_now}
-    return session.connection().execute(_ADD_NEW, values).first() is not None
+    return session.connection().execute(_ADD_NEW, _values(row)).first() is not None
 
 
 def by_ids(session: Session, project_id: str, record_ids: Iterable[str]) -> list[RecordRow]:
@@ -73,7 +78,16 @@ def _of(project_id: str | BindParameter[str]) -> Select[RecordRow]:
 
 # Statements that requests need all the time are made once: that takes longer than running one.
 
+_NEW = "new_record_"
 _ADD_NEW = insert(RecordRow).on_conflict_do_nothing().returning(RecordRow.id)
+
+
+@cache
+def _add_new_along(names: tuple[str, ...]) -> ReturningInsert[Any]:
+    records = table_of(RecordRow)
+    columns = [records.c[name.removeprefix(_NEW)] for name in names]
+    given = {c.name: bindparam(_NEW + c.name, type_=c.type) for c in columns}
+    return insert(records).values(given).on_conflict_do_nothing().returning(records.c.id)
 
 
 @cache
@@ -102,3 +116,9 @@ def _newest_first(*, after_another: bool) -> Select[RecordRow]:
     if after_another:
         query = query.where(RecordRow.id < bindparam("before_id", type_=String))
     return query.limit(bindparam("limit", type_=Integer))
+
+
+def _values(row: RecordRow) -> dict[str, Any]:
+    """Of the columns that are set."""
+    set_now = inspect(row).dict
+    return {c.key: set_now[c.key] for c in inspect(RecordRow).column_attrs if c.key in set_now}

@@ -28,6 +28,8 @@ from services.storage.base import Store
 
 log = structlog.get_logger()
 
+JUST_REMOVED = Unavailable("the same record was just removed; send it again")
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -88,6 +90,19 @@ def add(
     known = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
     if known is not None:
         return known, False
+    row = read_new(store, upload, record_id=record_id, limits=limits)
+    if repository.add_new(session, row):
+        return row, True
+    # the same bytes came in at the same time, and that request was faster
+    discard_files(store, record_id)
+    winner = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
+    if winner is None:
+        raise JUST_REMOVED
+    return winner, False
+
+
+def read_new(store: Store, upload: Upload, *, record_id: str, limits: Limits) -> RecordRow:
+    """A row to add for an upload that is not here yet; its files are in the store on return."""
     started = time.perf_counter()
     record = read_record(
         upload.sources, limits=limits, workspace=upload.workspace, hints=upload.hints
@@ -96,15 +111,7 @@ def add(
         record = without_free_text(record)
     log.info("record.read", record_id=record_id, elapsed_s=round(time.perf_counter() - started, 4))
     files.put_record(store, record_id, record, upload.workspace)
-    row = _row(record_id, record, upload)
-    if repository.add_new(session, row):
-        return row, True
-    # the same bytes came in at the same time, and that request was faster
-    discard_files(store, record_id)
-    winner = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
-    if winner is None:
-        raise Unavailable("the same record was just removed; send it again")
-    return winner, False
+    return _row(record_id, record, upload)
 
 
 def settle_files(store: Store, record_id: str) -> None:

@@ -145,7 +145,7 @@ def _damage_named(name: str) -> Iterator[None]:
 def _check_directory(archive: SourceFile, name: str, max_entries: int) -> None:
     """The size of the list of entries, read before the library takes memory for that list."""
     tail_bytes = _END_BYTES + 0xFFFF + _LOCATOR_64_BYTES + _END_64_BYTES
-    with archive.path.open("rb") as stream:
+    with archive.opened() as stream:
         stream.seek(max(0, archive.n_bytes - tail_bytes))
         tail = stream.read()
     at = tail.rfind(_END)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import BinaryIO, NoReturn, Protocol
 
 from services.ecg.record import EcgRecord
 from services.errors import MalformedInput, TooLarge, UnusableInput
@@ -22,11 +23,24 @@ class SourceFile:
     """One uploaded file.
 
     name: what the sender called it. A label: matched against other names, never opened.
-    path: where we keep its bytes; never shown to the sender.
+    place: where we keep its bytes; never shown to the sender.
+    held: the bytes, where they are in memory; at its place they are once somebody needs a path.
     """
 
     name: str
-    path: Path
+    place: Path
+    held: bytes | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where its bytes are; `opened` is for those who need no path."""
+        if self.held is not None and not self.place.exists():
+            self.place.write_bytes(self.held)
+        return self.place
+
+    def opened(self) -> BinaryIO:
+        """Its bytes, from the first one on."""
+        return self.place.open("rb") if self.held is None else io.BytesIO(self.held)
 
     @property
     def plain_name(self) -> str:
@@ -46,11 +60,11 @@ class SourceFile:
     @property
     def n_bytes(self) -> int:
         """The size of the file."""
-        return self.path.stat().st_size
+        return self.place.stat().st_size if self.held is None else len(self.held)
 
     def head(self, n_bytes: int) -> bytes:
         """The first bytes, fewer if the file is shorter."""
-        with self.path.open("rb") as stream:
+        with self.opened() as stream:
             return stream.read(n_bytes)
 
     def content(self, *, at_most_bytes: int) -> bytes:
@@ -60,7 +74,8 @@ class SourceFile:
                 f"{shown(self.plain_name)} has {self.n_bytes:,} bytes, "
                 f"at most {at_most_bytes:,} are read of such a file"
             )
-        return self.path.read_bytes()
+        with self.opened() as stream:
+            return stream.read()
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def _cells(line: str, delimiter: str, decimal_comma: bool) -> list[str]:
 def n_rows_at_most(file: SourceFile, table: Table) -> int:
     """Lines from the first row on, counted before memory is taken for them."""
     n_lines, last = 0, b"\n"
-    with file.path.open("rb") as stream:
+    with file.opened() as stream:
         while chunk := stream.read(1 << 20):
             n_lines += chunk.count(b"\n")
             last = chunk[-1:]

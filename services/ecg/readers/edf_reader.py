@@ -150,7 +150,7 @@ class _Decoding:
         """Number of the first data record, and (n, bytes a data record) of some of them."""
         record_bytes = self.header.record_samples * self.header.sample_bytes
         at_once = max(1, _PIECE_BYTES // record_bytes)
-        with self.file.path.open("rb") as stream:
+        with self.file.opened() as stream:
             stream.seek(self.header.n_header_bytes)
             for first in range(0, self.n_records, at_once):
                 n = min(at_once, self.n_records - first)

@@ -107,7 +107,7 @@ def _frames_a_piece(file: SignalFile) -> int:
 
 
 def _raw(file: SignalFile, first_byte: int, n_bytes: int) -> NDArray[np.uint8]:
-    with file.source.path.open("rb") as stream:
+    with file.source.opened() as stream:
         stream.seek(file.byte_offset + first_byte)
         return np.frombuffer(stream.read(n_bytes), dtype=np.uint8)
 
