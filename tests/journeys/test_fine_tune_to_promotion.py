@@ -235,6 +235,35 @@ def test_a_cancelled_run_keeps_its_checkpoint_and_goes_on_when_resumed(
     assert_problem(live_client.post(f"{url}/resume"), 409, "ask for more")
 
 
+def test_a_trainer_that_is_told_to_stop_keeps_a_checkpoint_and_another_goes_on_from_it(
+    live: Live, live_client: httpx.Client, dataset: str, tmp_path: Path
+) -> None:
+    first = trainer(live.settings, tmp_path / "first.log", ECTOPY_CHECKPOINT_EVERY_S="1000")
+    first.wait_ready(live.sessions)
+    run = begun(live_client, dataset)
+    wait_for_epoch(live_client, run, 2)
+    first.process.send_signal(signal.SIGTERM)
+    assert first.process.wait(60) == 0
+    assert seen(live_client, run)["status"] == "queued"
+    (last,) = [
+        each
+        for each in live_client.get(f"/v1/fine-tunes/{run['id']}/checkpoints").json()["data"]
+        if each["kind"] == "last"
+    ]
+    second = new_trainer(live, tmp_path / "second.log")
+    try:
+        done = ended(live_client, run)
+    finally:
+        second.end()
+    assert done["status"] == "succeeded", done
+    events = events_of(live_client, run)
+    statuses = [data["status"] for kind, data in events if kind == "status"]
+    assert statuses == ["queued", "running"] * 2 + ["succeeded"]
+    assert [d["epoch"] for kind, d in events if kind == "epoch"] == [*range(1, QUICK["epochs"] + 1)]
+    said = [data["message"] for kind, data in events if kind == "log"]
+    assert f"goes on from epoch {last['epoch']}, update {last['update']}" in said
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does_and_are_killed_and_go_on(
     live: Live, live_client: httpx.Client, dataset: str, tmp_path: Path
