@@ -7,8 +7,10 @@ from sqlalchemy.engine import URL
 
 from services.db.migrate import upgrade
 from services.db.session import engine_for, session_factory
+from services.registry.files import keep_shipped
 from services.registry.service import register_shipped
 from services.settings import Settings
+from services.storage.factory import store_for
 
 
 def bring_up(url: URL) -> list[str]:
@@ -23,7 +25,9 @@ def bring_up(url: URL) -> list[str]:
 
 
 def migrate() -> None:
-    added = bring_up(Settings().database)
+    settings = Settings()
+    keep_shipped(store_for(settings))
+    added = bring_up(settings.database)
     typer.echo("the database is up to date")
     if added:
         typer.echo(f"registered {', '.join(added)}")

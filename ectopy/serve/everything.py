@@ -24,7 +24,9 @@ from ectopy.serve.session import Session
 from services.access import keys
 from services.access.clients import is_loopback
 from services.db.session import engine_for, session_factory
+from services.registry.files import keep_shipped
 from services.settings import Settings
+from services.storage.factory import store_for
 
 
 def serve_everything(settings: Settings, *, reload: bool, show: Callable[[str], None]) -> int:
@@ -48,6 +50,7 @@ def start_parts(session: Session, settings: Settings, reload: bool) -> None:
         folder, settings, postgres=postgres, valkey=valkey, api_port=port
     )
     session.say("bringing the database up to date")
+    keep_shipped(store_for(settings.model_copy(update={"data_dir": folder.root})))
     if added := bring_up(make_url(postgres.url)):
         session.say(f"registered {', '.join(added)}")
     require_keys_for_others(settings, postgres)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -11,16 +13,22 @@ from pathlib import Path
 from services.errors import NotFound, Unavailable
 from services.models.model_archive import OPTIONAL_FILES, REQUIRED_FILES
 from services.registry.service import (
+    CARD,
+    SHIPPED,
     STORED,
     VERSION_FILES,
     WEIGHTS,
+    content_of,
     folder_of,
     sha256_of,
+    shipped_folders,
+    shipped_location,
 )
 from services.storage.base import Store
 
 PREFIX = "models/"
 COPY_BYTES = 1024 * 1024
+_KEPT = re.compile(rf"{SHIPPED}[A-Za-z0-9._-]+@[0-9a-f]+")
 
 
 def stored_location(version_id: str) -> str:
@@ -36,6 +44,21 @@ def put_version(store: Store, location: str, folder: Path) -> None:
     store.settle(f"{_prefix(location)}/")
 
 
+def keep_shipped(store: Store) -> None:
+    """Puts the models that come with the code into the store too, before they are registered.
+
+    While one release takes another's place, workers of both get each other's jobs; and a fine-tune
+    goes on from a base that came with a release before.
+    """
+    for folder in shipped_folders():
+        location = shipped_location(folder, content_of(folder))
+        if _is_kept(store, location):
+            continue
+        # the store may keep the very file that it is given, and those of the code may be replaced
+        with tempfile.TemporaryDirectory() as copies:
+            put_version(store, location, Path(shutil.copytree(folder, Path(copies) / "model")))
+
+
 def discard_version(store: Store, location: str) -> None:
     store.delete_all(f"{_prefix(location)}/")
 
@@ -46,8 +69,13 @@ def version_files(store: Store, location: str, sha256: str) -> dict[str, Path]:
     Raises Unavailable where they do not, or are not here.
     """
     if not location.startswith(STORED):
-        folder = folder_of(location, sha256)
-        return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+        try:
+            folder = folder_of(location, sha256)
+        except Unavailable:
+            if not _is_kept(store, location):
+                raise
+        else:
+            return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
     try:
         found = {name: store.local_path(f"{_prefix(location)}/{name}") for name in REQUIRED_FILES}
     except NotFound as problem:
@@ -112,5 +140,17 @@ class _Sink:
         return taken
 
 
+def _is_kept(store: Store, location: str) -> bool:
+    """Whether a model that came with some release is in the store."""
+    if not _KEPT.fullmatch(location):
+        return False
+    try:
+        store.local_path(f"{_prefix(location)}/{CARD}")  # which is put last
+    except NotFound:
+        return False
+    return True
+
+
 def _prefix(location: str) -> str:
-    return location.removeprefix(STORED)
+    """`models/imp_…` of `store:models/imp_…`, `shipped/name@content` of `shipped:name@content`."""
+    return location.removeprefix(STORED).replace(SHIPPED, "shipped/")

@@ -102,6 +102,8 @@ def test_the_printed_line_gives_labels_and_a_second_start_still_has_them(tmp_pat
         prediction = json.loads(answer.stdout)
         assert prediction["status"] == "succeeded", prediction
         assert sum(prediction["result"]["counts"].values()) > 300
+        kept_for_others = list((tmp_path / "store" / "shipped").iterdir())
+        assert len(kept_for_others) == len(list(shipped_folders()))
         first.process.send_signal(signal.SIGINT)
         assert first.process.wait() == 0
     assert left_running(tmp_path) == []

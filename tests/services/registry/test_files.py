@@ -11,6 +11,7 @@ import pytest
 
 from services.errors import Unavailable
 from services.registry import files
+from services.registry import service as registry
 from services.storage.base import Store
 from tests.services.storage.test_stores import store
 
@@ -55,6 +56,23 @@ def test_other_weights_than_were_registered_are_not_used(store: Store, folder: P
 def test_a_place_that_is_none_is_unavailable(store: Store, location: str) -> None:
     with pytest.raises(Unavailable, match="another release"):
         files.version_files(store, location, SHA256)
+
+
+def test_what_another_release_came_with_is_found_in_the_store(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "shipped_folders", lambda: iter([folder]))
+    monkeypatch.setattr(registry, "shipped_folders", lambda: iter([folder]))
+    location = registry.shipped_location(folder, registry.content_of(folder))
+    files.keep_shipped(store)
+    files.keep_shipped(store)
+    assert files.version_files(store, location, SHA256)["card.json"].parent == folder
+    (folder / "weights.safetensors").write_bytes(b"of the next release")
+    with files.version_folder(store, location, SHA256) as found:
+        assert (found / "weights.safetensors").read_bytes() == WEIGHTS
+    files.keep_shipped(store)
+    newer = registry.shipped_location(folder, registry.content_of(folder))
+    assert store.folders("shipped/") == {one.removeprefix("shipped:") for one in (location, newer)}
 
 
 def test_an_archive_comes_in_pieces_and_is_whole(folder: Path) -> None:
