@@ -11,7 +11,7 @@ OUT ?= services/models/shipped/ecgbert-beats
 .DEFAULT_GOAL := help
 .PHONY: help setup serve dev test test-fast check lint format migration openapi env-example \
 	bench screenshots bench-deepecg bench-ecgbert bench-training train-default robustness ec57 compose-test clean \
-	constraints chaos load fuzz FORCE
+	constraints chaos rolling load fuzz FORCE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ ec57: $(VENV)/.serve ## AAMI EC57 figures of the model that ships: MITDB=folder 
 
 chaos: $(VENV)/.dev ## kill parts at random under load, then look for what was lost: ROUNDS=number
 	$(RUN) reliability.chaos $(if $(ROUNDS),--rounds $(ROUNDS))
+
+rolling: $(VENV)/.dev ## replace an older revision by this one, part after part, under clients: OLD=revision
+	$(RUN) reliability.rolling $(if $(OLD),--old $(OLD))
 
 load: $(VENV)/.dev ## many clients at once, and what they wait: CLIENTS=number MINUTES=number
 	$(RUN) reliability.load $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(MINUTES),--minutes $(MINUTES))

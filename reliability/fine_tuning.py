@@ -12,6 +12,7 @@ from tests.signals import wfdb_files
 
 PATIENTS = 7
 NAME = "trial-beats"
+SHIPPED = "ecgbert-beats"
 
 
 def dataset_archive() -> bytes:
@@ -39,12 +40,14 @@ def dataset_request() -> dict[str, Any]:
     }
 
 
-def fine_tune_request(dataset_id: str, *, epochs: int, seed: int = 0) -> Mapping[str, Any]:
-    """Body of `POST /v1/fine-tunes`: the shipped model goes on for exactly so many epochs."""
+def fine_tune_request(
+    dataset_id: str, *, epochs: int, seed: int = 0, base: str = SHIPPED
+) -> Mapping[str, Any]:
+    """Body of `POST /v1/fine-tunes`: a model goes on for exactly so many epochs."""
     return {
         "task": "beats",
         "dataset_id": dataset_id,
-        "base": "ecgbert-beats",
+        "base": base,
         "name": NAME,
         "hyperparameters": {
             "epochs": epochs,

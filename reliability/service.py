@@ -42,7 +42,7 @@ class Trial:
             "ECTOPY_KEY_REQUESTS_PER_MINUTE": "0",
             "ECTOPY_KEY_REQUESTS_AT_ONCE": "0",
             # its own: while the API is down, another service must not be found in its place
-            "ECTOPY_API_PORT": str(_free_port()),
+            "ECTOPY_API_PORT": str(free_port()),
             **settings,
         }
         self.key = self.made_key("trial")
@@ -172,7 +172,7 @@ class Trial:
         return url
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Below those that the system gives to outgoing connections."""
     while True:
         port = random.randrange(20_000, 30_000)
