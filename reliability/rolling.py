@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -112,6 +113,7 @@ class Reading(Client):
 
 def main() -> None:
     arguments = _arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # with the worktree removed
     revision = arguments.old or before_the_newest_migration()
     with tempfile.TemporaryDirectory() as folder, tree_of(revision, Path(folder) / "old") as tree:
         print(f"from {described(revision)} to {described('HEAD')} as it lies here")
