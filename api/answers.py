@@ -1,12 +1,21 @@
-"""Large or time-critical answers, written straight to JSON."""
+"""Large or time-critical answers, written straight to JSON, and when to ask again."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 from fastapi import Response
 
+from services import clock
+
+ASK_AGAIN_S = (1, 30)  # soonest and latest
+OF_ITS_AGE = 8
+ASK_AGAIN_HELP = (
+    "While it has not ended, `Retry-After` says when to ask again: after an eighth of the time "
+    "that it has taken so far, 1 to 30 seconds. Who wants to know at once follows its events."
+)
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_UTC_Z
 
 
@@ -18,3 +27,12 @@ def json_answer(body: Any, *, status: int = 200, headers: dict[str, str] | None 
         headers=headers,
         media_type="application/json",
     )
+
+
+def when_to_ask_again(created_at: datetime, finished_at: datetime | None) -> dict[str, str]:
+    """The header for whoever polls: what has taken long will hardly end this very second."""
+    if finished_at is not None:
+        return {}
+    soonest, latest = ASK_AGAIN_S
+    age_s = (clock.now() - created_at).total_seconds()
+    return {"Retry-After": str(min(max(round(age_s / OF_ITS_AGE), soonest), latest))}

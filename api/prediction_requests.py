@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api import audited
-from api.answers import json_answer
+from api.answers import json_answer, when_to_ask_again
 from api.record_upload import discard_files_if_possible, read_new, with_files
 from api.schemas.predictions import prediction_json
 from api.state import ApiState
@@ -127,6 +127,7 @@ async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> R
         headers["Preference-Applied"] = f"wait={wait_s:g}"
     if ended is not None:
         return json_answer(ended, headers=headers)
+    headers |= when_to_ask_again(row.created_at, None)
     return json_answer(await run_in_threadpool(_view, state, row), status=202, headers=headers)
 
 

@@ -4,8 +4,8 @@
 
 Clients upload records of 30 s to 30 min, ask for beats and poll or follow the events, look at lists
 and stretches of signal; a batch over many records runs beside, and a fine-tune. Each client rests a
-while between its requests, as people and programs do, and where it is refused (429, 503) as long as
-`Retry-After` says. All is on one machine, these clients too.
+while between its requests, as people and programs do, and as long as `Retry-After` says where it is
+refused (429, 503) or what it polls has not ended. All is on one machine, these clients too.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Answer:
 
     status: int
     body: bytes
+    retry_after_s: float
 
     @property
     def is_success(self) -> bool:
@@ -115,9 +116,10 @@ class Load:
             return None
         self.took[what].append(time.perf_counter() - started)
         self.statuses[what][answer.status] += 1
+        later_s = float(answer.headers.get("Retry-After", REST_S))
         if answer.status in HONEST:
-            await asyncio.sleep(float(answer.headers.get("Retry-After", REST_S)))
-        return Answer(answer.status, body)
+            await asyncio.sleep(later_s)
+        return Answer(answer.status, body, later_s)
 
     async def _upload(self, client: aiohttp.ClientSession, dice: random.Random) -> None:
         body = dict(dice.choice(self._bodies))
@@ -141,24 +143,25 @@ class Load:
         if dice.random() < 0.5:
             await self._send(client, "events", "GET", f"{path}/events")
         else:
-            await self._followed(client, path, every_s=1.0, until=float("inf"))
+            await self._followed(client, path, answer)
         self.took["asked to labels"].append(time.perf_counter() - started)
 
     async def _followed(
-        self, client: aiohttp.ClientSession, path: str, *, every_s: float, until: float
+        self,
+        client: aiohttp.ClientSession,
+        path: str,
+        accepted: Answer,
+        *,
+        until: float = float("inf"),
     ) -> None:
-        """Polls as clients do, until it has ended."""
-        running = True
+        """Polls as it is told to, until it has ended."""
+        running, later_s = True, accepted.retry_after_s
         while running and time.monotonic() < until:
-            await asyncio.sleep(every_s)
-            running = await self._status(client, path) in ("queued", "running")
-
-    async def _status(self, client: aiohttp.ClientSession, path: str) -> str:
-        answer = await self._send(client, "get prediction", "GET", path)
-        if answer is None or answer.status in HONEST:
-            return "queued"
-        found: str = answer.json().get("status", "gone")
-        return found
+            await asyncio.sleep(later_s)
+            answer = await self._send(client, "get prediction", "GET", path)
+            if answer is not None and answer.status not in HONEST:
+                later_s = answer.retry_after_s
+                running = answer.json().get("status", "gone") in ("queued", "running")
 
     async def _read(self, client: aiohttp.ClientSession, dice: random.Random) -> None:
         record = dice.choice(self._records)
@@ -179,7 +182,7 @@ class Load:
             answer = await self._send(client, "batch", "POST", "/v1/predictions/batch", json=asked)
             if answer is not None and answer.is_success:
                 path = f"/v1/predictions/{answer.json()['id']}"
-                await self._followed(client, path, every_s=2.0, until=self._ends_at)
+                await self._followed(client, path, answer, until=self._ends_at)
             await asyncio.sleep(1.0)
 
     async def _fine_tune(self, client: aiohttp.ClientSession) -> None:

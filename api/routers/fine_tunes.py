@@ -10,7 +10,7 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
-from api.answers import json_answer
+from api.answers import ASK_AGAIN_HELP, json_answer, when_to_ask_again
 from api.dependencies import Idempotent, Reads, ReadSession, State, Trains
 from api.pagination import Paging, listing, split
 from api.routers.predictions import WaitS
@@ -90,10 +90,12 @@ def list_fine_tunes(
     response_model=FineTuneOut,
     responses=problems(404),
     summary="Get a fine-tune: how far it is, its metrics, and the model that it became",
+    description=ASK_AGAIN_HELP,
 )
 def get_fine_tune(fine_tune_id: str, session: ReadSession, caller: Reads) -> Response:
     row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
-    return json_answer(fine_tune_json(row))
+    later = when_to_ask_again(row.created_at, row.job.finished_at)
+    return json_answer(fine_tune_json(row), headers=later)
 
 
 @router.get(

@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from api.answers import json_answer
+from api.answers import ASK_AGAIN_HELP, json_answer, when_to_ask_again
 from api.dependencies import Idempotent, Predicts, Reads, ReadSession, State
 from api.pagination import Paging, listing, split
 from api.prediction_requests import answer, of_stored_record, of_stored_records
@@ -105,10 +105,12 @@ def list_predictions(
     response_model=PredictionOut,
     responses=problems(404),
     summary="Get a prediction with its result",
+    description=ASK_AGAIN_HELP,
 )
 def get_prediction(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
     found = predictions.whole(session, caller.project_id, prediction_id)
-    return json_answer(prediction_json(found))
+    later = when_to_ask_again(found.asked.created_at, found.asked.finished_at)
+    return json_answer(prediction_json(found), headers=later)
 
 
 @router.post(

@@ -6,6 +6,7 @@ import io
 import json
 import time
 import zipfile
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ import wfdb
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from services import clock
 from services.db.session import SessionFactory
 from services.ecg.record import EcgRecord
 from services.jobs import lifecycle
 from services.jobs.lifecycle import JobClaim
 from services.jobs.row import JobRow
 from services.jobs.states import JobStatus
+from services.predictions.row import PredictionRow
 from services.predictions.runner import ItemOutcome, ending
 from services.settings import Settings
 from tests.factories import (
@@ -62,6 +65,24 @@ def finished(sessions: SessionFactory, prediction_id: str) -> None:
 
 
 # --- created
+
+
+def test_who_polls_is_told_when_to_ask_again(
+    api: TestClient, sessions: SessionFactory, record: dict[str, Any]
+) -> None:
+    asked = api.post("/v1/predictions", json={"record_id": record["id"], "task": "beats"})
+    path = asked.headers["location"]
+    assert asked.headers["retry-after"] == api.get(path).headers["retry-after"] == "1"
+
+    def aged(seconds: float) -> str:
+        with sessions.begin() as session:
+            row = session.get_one(PredictionRow, asked.json()["id"])
+            row.created_at = clock.now() - timedelta(seconds=seconds)
+        return api.get(path).headers["retry-after"]
+
+    assert (aged(80), aged(3600)) == ("10", "30")
+    finished(sessions, asked.json()["id"])
+    assert "retry-after" not in api.get(path).headers
 
 
 def test_a_prediction_is_accepted_and_located(api: TestClient, record: dict[str, Any]) -> None:
