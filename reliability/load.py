@@ -40,7 +40,8 @@ CHEAP_P99_S = 0.1
 WARM_UP = 0.3  # of the time: after it nothing may grow
 MOST_GROWTH = 1.15
 MOST_GROWTH_MB = 50.0
-SAMPLE_S = 5.0
+ASK_S = 5.0  # between looks at the fine-tune
+WATCH_S = 20.0  # and at the memory, which takes a good part of a second of processor time
 TIMEOUT = aiohttp.ClientTimeout(total=120)
 EPOCHS = 1000  # more than there is time for: it is cancelled in the end
 
@@ -200,7 +201,7 @@ class Load:
             return
         path = f"/v1/fine-tunes/{begun.json()['id']}"
         while time.monotonic() < self._ends_at:
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(ASK_S)
             found = await self._send(client, "get fine-tune", "GET", path)
             if found is not None and found.is_success:
                 self.fine_tune = found.json()
@@ -209,7 +210,7 @@ class Load:
     async def _watch(self) -> None:
         while time.monotonic() < self._ends_at:
             self.memory.append(await asyncio.to_thread(self._trial.memory_mb))
-            await asyncio.sleep(SAMPLE_S)
+            await asyncio.sleep(WATCH_S)
 
 
 def report(load: Load, trial: Trial) -> list[str]:
