@@ -204,7 +204,7 @@ def _resident(process: psutil.Process) -> int:
         except OSError:  # it has just ended
             continue
         kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
-        total += 1024 * (kilobytes["Pss:"] - kilobytes["Pss_Shmem:"])
+        total += 1024 * (kilobytes.get("Pss:", 0) - kilobytes.get("Pss_Shmem:", 0))
     return total
 
 
