@@ -172,7 +172,7 @@ def replaced(
         waited_for(lambda: not is_under_way(service, begun), "the old fine-tune does not end")
     problems += accepted.problems + handed_over(service, begun)
     problems += in_the_end(service, accepted, (old, new), reader.reads)
-    return problems if keeps_models else without_unkept(problems)
+    return problems if keeps_models else unkept_as_one(problems)
 
 
 @contextmanager
@@ -327,12 +327,11 @@ def in_the_end(
     return problems
 
 
-def without_unkept(problems: list[str]) -> list[str]:
+def unkept_as_one(problems: list[str]) -> list[str]:
     """Code that puts no models into the store leaves jobs that only its own workers can do."""
     known = [problem for problem in problems if OTHER_RELEASE in problem]
-    if known:
-        print(f"FAILED, for their weights are only with the other code: {len(known)} predictions")
-    return [problem for problem in problems if problem not in known]
+    said = f"{len(known)} predictions failed: their weights are only with the other code"
+    return [problem for problem in problems if problem not in known] + [said] * bool(known)
 
 
 @contextmanager
