@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import pytest
-from sqlalchemy import Engine, event, select, text
+from sqlalchemy import Engine, Select, String, bindparam, event, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from services import clock
-from services.db.inserting import insert_together
+from services.db.inserting import Provided, insert_together
 from services.db.session import SessionFactory
 from services.jobs.row import JobEventRow, JobRow
+from services.records.repository import when_added
+from services.records.row import RecordRow
+
+OF_RECORD: dict[str, Any] = {
+    "project_id": "default",
+    "name": "r",
+    "patient_id": None,
+    "format": "wfdb",
+    "sha256": "a" * 64,
+    "sampling_rate_hz": 360.0,
+    "n_samples": 3600,
+    "leads": [{"name": "II", "unit": "mV"}],
+    "has_annotations": False,
+    "notes": [],
+    "created_at": clock.now(),
+}
 
 
 def rows(job_id: str = "job_1", of: str = "job_1") -> tuple[JobRow, JobEventRow]:
@@ -58,3 +77,32 @@ def test_the_commit_waits_for_the_disk_unless_it_need_not(
     session.commit()
     insert_together(session, *rows(), waits_for_disk=waits)
     assert session.scalar(text("show synchronous_commit")) == setting
+
+
+@cache
+def of_job() -> Select[Any]:
+    return select(JobRow.id).where(JobRow.id == bindparam("other", type_=String))
+
+
+def test_rows_are_added_only_where_what_they_need_is_there(session: Session) -> None:
+    nothing = Provided(of_job(), {"other": "job_0"})
+    assert not insert_together(session, *rows(), provided=nothing)
+    session.commit()
+    assert session.scalars(select(JobRow)).all() == []
+
+    assert insert_together(session, *rows("job_0", of="job_0"))
+    assert insert_together(session, *rows(), provided=nothing)
+    session.commit()
+    assert session.get_one(JobRow, "job_1").status == "queued"
+    assert len(session.scalars(select(JobEventRow)).all()) == 2
+
+
+def test_what_they_need_may_be_added_by_the_same_statement(session: Session) -> None:
+    record = RecordRow(id="rec_1", **OF_RECORD)
+    assert insert_together(session, *rows(), provided=when_added(record))
+    session.commit()
+    again = RecordRow(id="rec_2", **OF_RECORD)  # of the same bytes
+    assert not insert_together(session, *rows("job_2", of="job_2"), provided=when_added(again))
+    session.commit()
+    assert session.scalars(select(RecordRow.id)).all() == ["rec_1"]
+    assert session.scalars(select(JobRow.id)).all() == ["job_1"]

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import update
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    String,
+    bindparam,
+    delete,
+    exists,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session, aliased
 
 from services import clock
 from services.db.session import SessionFactory
 from services.errors import NotFound, StateConflict
 from services.jobs import events, lifecycle
-from services.jobs.lifecycle import JobClaim
-from services.jobs.row import JobRow
+from services.jobs.lifecycle import Along, JobClaim
+from services.jobs.row import JobEventRow, JobRow
 from services.jobs.states import ENDED, JobStatus, may_move
 from tests.factories import queued_job
 
@@ -52,6 +63,46 @@ def test_a_claimed_job_runs_for_its_worker(session: Session) -> None:
     assert (found.status, found.worker, found.attempts) == ("running", "w1", 1)
     assert found.started_at is not None
     assert (claim.kind, claim.resource_id, claim.attempt) == (job.kind, "pred_x", 1)
+
+
+def jobs_of(resource_id: ColumnElement[str]) -> Select[Any]:
+    """An object that belongs to a job, for which another job stands here."""
+    other = aliased(JobRow)
+    return select(other.kind).where(other.id == resource_id)
+
+
+def test_what_belongs_to_a_job_is_read_along_with_its_claim(session: Session) -> None:
+    other = queued_job(session)
+    job = lifecycle.create(session, kind="k", queue="q", resource_id=other.id)
+    lost = lifecycle.create(session, kind="k", queue="q", resource_id="removed")
+    session.commit()
+    claim = lifecycle.claim(session, job.id, worker="w", lease_s=LEASE_S, seeing=jobs_of)
+    assert claim is not None
+    assert claim.seen == {"kind": other.kind}
+    claim = lifecycle.claim(session, lost.id, worker="w", lease_s=LEASE_S, seeing=jobs_of)
+    assert claim is not None  # it is taken all the same, and whoever runs it finds out
+    assert claim.seen == {"kind": None}
+
+
+def events_gone(moved: CTE) -> CTE:
+    gone = delete(JobEventRow).where(
+        JobEventRow.job_id == bindparam("of_other", type_=String), exists(select(moved.c.id))
+    )
+    return gone.cte("gone")
+
+
+def test_a_change_comes_along_with_the_end_or_not_at_all(session: Session) -> None:
+    other, job = queued_job(session), queued_job(session)
+    stale = claimed(session, job.id)
+    expired(session, job.id)
+    lifecycle.requeue_silent(session, max_attempts=3)
+    good = claimed(session, job.id, worker="w2")
+    along = Along(events_gone, {"of_other": other.id})
+    assert not lifecycle.finish(session, stale, JobStatus.SUCCEEDED, along=along)
+    assert kinds(session, other.id) == ["queued"]
+    assert lifecycle.finish(session, good, JobStatus.SUCCEEDED, along=along)
+    assert kinds(session, other.id) == []
+    assert row(session, job.id).status == "succeeded"
 
 
 def test_of_many_claims_at_once_one_wins(session: Session, sessions: SessionFactory) -> None:
