@@ -14,6 +14,7 @@ import uvicorn
 
 from api import processes
 from services.settings import Settings
+from services.telemetry import configure_logging
 
 PATIENCE_S = 10  # for requests that are under way when we are to end
 # longer than clients and proxies keep a connection that rests (a minute, for most): whoever closes
@@ -35,6 +36,7 @@ def main() -> None:
     folders = parser.parse_args().reload_dir
     settings = Settings()
     count = 1 if folders else processes.chosen_count(settings)
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # with what is to be tidied up
     with processes.shared_folder() as folder:
         os.environ[processes.FOLDER] = str(folder)
@@ -48,6 +50,9 @@ def main() -> None:
             reload=bool(folders),
             reload_dirs=folders,
             server_header=False,
+            log_config=None,  # in the form of our own lines; each answer has one, with its id
+            log_level="info",
+            access_log=False,
             timeout_graceful_shutdown=PATIENCE_S,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_worker_healthcheck=HANGS_AFTER_S,

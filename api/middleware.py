@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 
+import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +21,11 @@ from services.access.caller import Caller
 from services.access.limits import CallerLimits
 from services.errors import RateLimited, TooLarge, Unavailable
 
+log = structlog.get_logger()
+
 REQUEST_ID = "X-Request-ID"
+# they come every few seconds, and would be all there is to see in a log
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 MAX_BODY_IN_MEMORY = 4 * 1024 * 1024
 TOO_SLOW = "the request's body did not come in time (ECTOPY_BODY_SILENCE_S, ECTOPY_BODY_DURATION_S)"
@@ -121,7 +126,7 @@ class BodyLimit:
 
 
 class Measured:
-    """Counts and times every answer by its route, never by an id in it."""
+    """Counts and times every answer by its route, never by an id in it, and logs it by its path."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -142,10 +147,19 @@ class Measured:
         try:
             await self._app(scope, receive, noted)
         finally:
+            seconds = time.perf_counter() - started
             route = getattr(scope.get("route"), "path", "unknown")
             method = scope["method"] if route != "unknown" else "any"
             telemetry.REQUESTS.labels(method, route, str(status)).inc()
-            telemetry.REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
+            telemetry.REQUEST_SECONDS.labels(method, route).observe(seconds)
+            if scope["path"] not in PROBES:
+                log.info(
+                    "request.answered",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    elapsed_s=round(seconds, 4),
+                )
 
 
 class Traced:

@@ -92,28 +92,38 @@ def counted() -> Iterable[Metric]:
 
 
 def configure_logging(*, level: str, log_format: str) -> None:
-    """One line an event on standard error: JSON for collectors, or text for people."""
+    """One line an event on standard error: JSON for collectors, or text for people.
+
+    What libraries say through Python's own logging comes in the same form.
+    """
     renderer: structlog.typing.Processor
     if log_format == "json":
         renderer = structlog.processors.JSONRenderer()
     else:
         renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    about: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*about, structlog.processors.format_exc_info, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=_printer,
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*about, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
     )
-    logging.getLogger("uvicorn.access").addFilter(_not_a_health_check)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def _printer(*_: object) -> structlog.PrintLogger:
@@ -125,8 +135,3 @@ def request_id() -> str | None:
     """Of the request, or the job that a request asked for, which the code runs for now."""
     found: str | None = structlog.contextvars.get_contextvars().get("request_id")
     return found
-
-
-def _not_a_health_check(line: logging.LogRecord) -> bool:
-    """They come every few seconds, and would be all there is to see."""
-    return "/healthz" not in line.getMessage()

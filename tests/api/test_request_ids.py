@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
@@ -35,8 +37,23 @@ def test_the_id_of_a_request_is_in_its_answer_its_job_and_the_worker_s_log(
     configure_logging(level=settings.log_level, log_format=settings.log_format)
     with sessions() as session:
         assert session.scalars(select(JobRow.request_id)).all() == ["ward-7"]
-    lines = [line for line in capfd.readouterr().err.splitlines() if "job.ended" in line]
-    assert '"request_id": "ward-7"' in lines[0]
+    lines = capfd.readouterr().err.splitlines()
+    (ended_line,) = [line for line in lines if "job.ended" in line]
+    assert '"request_id": "ward-7"' in ended_line
+    (answered,) = [json.loads(line) for line in lines if '"POST"' in line]
+    assert (answered["event"], answered["request_id"]) == ("request.answered", "ward-7")
+    assert (answered["path"], answered["status"]) == ("/v1/predictions", 202)
+
+
+def test_probes_are_not_in_the_log(
+    api: TestClient, settings: Settings, capfd: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(level="INFO", log_format="json")
+    api.get("/healthz")
+    api.get("/v1/records?cursor=secret")
+    configure_logging(level=settings.log_level, log_format=settings.log_format)
+    (line,) = [json.loads(one) for one in capfd.readouterr().err.splitlines() if '"GET"' in one]
+    assert line["path"] == "/v1/records"  # what follows it may say whose records
 
 
 @pytest.mark.parametrize("sent", ["", "a b", "x" * 65, "<script>"])
