@@ -95,9 +95,12 @@ class Trial:
 
     def victims(self) -> dict[str, psutil.Process]:
         """What a trial may kill: the parts, and one of the processes that the API is."""
-        parts = self.parts()
-        answering = [one for one in _children(parts.get("api")) if ANSWERS in _command(one)]
-        return parts | ({API_CHILD: random.choice(answering)} if answering else {})
+        answering = self.answering()
+        return self.parts() | ({API_CHILD: random.choice(answering)} if answering else {})
+
+    def answering(self) -> list[psutil.Process]:
+        """The processes that the API is; none where it is one."""
+        return [one for one in _children(self.parts().get("api")) if ANSWERS in _command(one)]
 
     def memory_mb(self) -> dict[str, float]:
         """Memory of each part with its children; what they share counts once, and the database's

@@ -24,8 +24,7 @@ from services.jobs import lifecycle
 from services.jobs.execution import execute
 from services.models.deepecg.importing import import_public
 from services.models.deepecg.inference import SYNTHETIC_NOTE
-from services.predictions.service import PredictionRequest
-from services.predictions.service import create as create_prediction
+from services.predictions.service import PredictionRequest, begun
 from services.registry import service as registry
 from services.registry.files import version_files, version_folder
 from services.settings import Settings
@@ -187,7 +186,7 @@ def test_the_pretrained_file_is_a_start_and_no_predictor(
         record = record_row(session, n_samples=7200, leads=leads)
         request = PredictionRequest(OWN, "afib-5y", "deepecg-base-ssl@1")
         with pytest.raises(UnusableInput, match="without a head"):
-            create_prediction(session, request, record, prediction_id="pred_x")
+            begun(session, request, record_id=record.id)
 
 
 def test_a_file_that_is_refused_leaves_nothing(
