@@ -160,12 +160,13 @@ def replaced(
     running += [reader, FineTuning(service, 1, accepted, epochs=epochs, base=f"{BASE}@1")]
     with asking(running):
         waited_for(lambda: has_checkpoint(service), "no fine-tune reached a checkpoint")
+        # at once: by the time that the new code serves, a fine-tune may be over
+        problems = old.stop("trainer")
+        (begun, *_) = accepted.fine_tunes.values()
         new.command_line("migrate")
         new.start()
         new.wait_ready()
         service.urls.append(new.url)
-        (begun, *_) = accepted.fine_tunes.values()
-        problems = old.stop("trainer")
         problems += crossed(service, old, new, accepted) + crossed(service, new, old, accepted)
         time.sleep(together_s)
         problems += ended(old, service)
