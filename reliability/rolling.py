@@ -114,7 +114,7 @@ class Reading(Client):
 def main() -> None:
     arguments = _arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # with the worktree removed
-    revision = arguments.old or before_the_newest_migration()
+    revision = arguments.old
     with tempfile.TemporaryDirectory() as folder, tree_of(revision, Path(folder) / "old") as tree:
         print(f"from {described(revision)} to {described('HEAD')} as it lies here")
         problems = rolling(
@@ -345,11 +345,6 @@ def tree_of(revision: str, folder: Path) -> Iterator[Path]:
         git("worktree", "remove", "--force", str(folder))
 
 
-def before_the_newest_migration() -> str:
-    """The last code that worked on another schema, which is what differs most."""
-    return git("log", "-1", "--format=%H", "--", "migrations/versions") + "~1"
-
-
 def described(revision: str) -> str:
     return git("log", "-1", "--format=%h (%cs)", revision)
 
@@ -363,7 +358,7 @@ def git(*arguments: str) -> str:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--old", default="", help="a revision; else before the newest migration")
+    parser.add_argument("--old", default="HEAD~1", help="a git revision; else the one before")
     parser.add_argument("--clients", type=int, default=2)
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of the fine-tune")
     parser.add_argument("--together-s", type=float, default=20.0, help="how long both serve")
