@@ -95,7 +95,7 @@ def of_upload(
                 begun = predictions.begun(session, request, sha256=upload.sha256)
             earlier = predictions.create(session, begun, prediction_id=prediction_id)
             if earlier is None:
-                raise records.JUST_REMOVED
+                raise records.just_removed()
             return earlier
 
         body = [upload.sha256, form.fields(), request.task, request.model, request.options]

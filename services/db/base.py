@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 
 
 def table_of(kind: type[Base]) -> Table:
-    """For statements of tables and columns: rows of what is mapped take several times as long."""
+    """For statements of tables and columns, whose rows are made with less than mapped objects."""
     table = inspect(kind).local_table
     assert isinstance(table, Table)  # noqa: S101 - all of ours are
     return table

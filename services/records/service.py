@@ -28,8 +28,6 @@ from services.storage.base import Store
 
 log = structlog.get_logger()
 
-JUST_REMOVED = Unavailable("the same record was just removed; send it again")
-
 
 @dataclass(frozen=True)
 class Upload:
@@ -97,8 +95,13 @@ def add(
     discard_files(store, record_id)
     winner = repository.by_sha256_kept_while_used(session, upload.project_id, upload.sha256)
     if winner is None:
-        raise JUST_REMOVED
+        raise just_removed()
     return winner, False
+
+
+def just_removed() -> Unavailable:
+    """Of a record that was here when it came in again, and a moment later was not."""
+    return Unavailable("the same record was just removed; send it again")
 
 
 def read_new(store: Store, upload: Upload, *, record_id: str, limits: Limits) -> RecordRow:
