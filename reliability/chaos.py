@@ -5,9 +5,10 @@
 In each round a part (the API, one of its processes, a worker, the trainer, the process of a
 fine-tune, Postgres, Valkey) gets SIGKILL at a random moment, or Valkey is emptied; half way
 Postgres is kept away for a minute.
-Clients send each request again, with the same Idempotency-Key, until it is accepted. In the end
-every accepted request has exactly one result, database and store say the same, and no fine-tune
-began anew that had a checkpoint.
+Clients send each request again until it is accepted, half of those that predict (the first, third
+...) without an Idempotency-Key, the others with the same. In the end every accepted request has
+exactly one result, nothing was made that nobody asked for, database and store say the same, and no
+fine-tune began anew that had a checkpoint.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from reliability.clients import Accepted, Client, FineTuning, Predicting
+from reliability.clients import Accepted, Client, FineTuning, Keyless, Predicting
 from reliability.invariants import checked
 from reliability.service import Trial
 
@@ -68,7 +69,10 @@ def chaos(
 ) -> list[str]:
     """What is wrong in the end; nothing, it is hoped."""
     dice, accepted = random.Random(seed), Accepted()
-    running: list[Client] = [Predicting(trial, number, accepted) for number in range(clients)]
+    running: list[Client] = [
+        (Predicting if number % 2 else Keyless)(trial, number, accepted)
+        for number in range(clients)
+    ]
     running.append(FineTuning(trial, seed, accepted, epochs=EPOCHS))
     for client in running:
         client.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -34,6 +35,7 @@ def checked(service: Held, accepted: Accepted) -> list[str]:
         problems += _each_ended_once(database)
         problems += _fine_tunes_became_models(database, accepted)
         problems += _none_began_anew(database, accepted)
+        problems += _records_are_there_once(database, accepted)
         problems += _files_and_rows_agree(database, service)
     return problems
 
@@ -48,9 +50,17 @@ def _waited_until_all_ended(database: psycopg.Connection) -> list[str]:
     return []
 
 
+def _records_are_there_once(database: psycopg.Connection, accepted: Accepted) -> list[str]:
+    rows = {row[0] for row in database.execute("select id from records")}
+    problems = [f"accepted, and gone: {one}" for one in set(accepted.records.values()) - rows]
+    query = "select array_agg(id) from records group by project_id, sha256 having count(*) > 1"
+    return problems + [f"the same bytes: {row[0]}" for row in database.execute(query)]
+
+
 def _each_has_one_result(database: psycopg.Connection, accepted: Accepted) -> list[str]:
     query = (
-        "select p.id, j.status, count(i.*), count(i.summary), count(i.beats), j.error::text "
+        "select p.id, j.status, count(i.*), count(i.summary), count(i.beats), j.error::text, "
+        "min(i.record_id) "
         "from predictions p join jobs j on j.id = p.job_id "
         "left join prediction_items i on i.prediction_id = p.id group by 1, 2, 6"
     )
@@ -58,12 +68,29 @@ def _each_has_one_result(database: psycopg.Connection, accepted: Accepted) -> li
     promised = list(accepted.predictions.values())
     print(f"predictions ended as: {dict(Counter(row[0] for row in rows.values()))}")
     problems = [f"accepted, and gone: {one}" for one in promised if one not in rows]
-    problems += [f"made, and never accepted: {one}" for one in set(rows) - set(promised)]
+    problems += unpromised({one: row[-1] for one, row in rows.items()}, accepted)
     problems += [
         f"accepted twice: {n} times {one}" for one, n in Counter(promised).items() if n > 1
     ]
     problems += [f"{one}: {row}" for one, row in rows.items() if row[:4] != ("succeeded", 1, 1, 1)]
     return problems
+
+
+def unpromised(found: Mapping[str, str], accepted: Accepted) -> list[str]:
+    """More predictions of a record than were promised and may have been. found: record by id."""
+    beside: defaultdict[str, list[str]] = defaultdict(list)
+    for one in set(found) - set(accepted.predictions.values()):
+        beside[found[one]].append(one)
+    print(
+        f"without a key: {accepted.unsure.total()} requests for a prediction of which nobody knew "
+        f"whether they were accepted; {sum(map(len, beside.values()))} were"
+    )
+    return [
+        f"made, and never accepted: {', '.join(sorted(made))} of {record}, "
+        f"where {accepted.unsure[record]} may have been"
+        for record, made in beside.items()
+        if len(made) > accepted.unsure[record]
+    ]
 
 
 def _each_ended_once(database: psycopg.Connection) -> list[str]:
