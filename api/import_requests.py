@@ -46,7 +46,7 @@ def of_upload(
     """
     project_id = idempotent.project_id
     asked, task = task, task or DEFAULT_TASK
-    with state.sessions() as session:  # before the files are copied
+    with state.reads() as session:  # before the files are copied
         service.require_importable(
             session, project_id, task=task, name=name, file_names=_names(parts)
         )
@@ -55,7 +55,7 @@ def of_upload(
         if is_model_archive([file.plain_name for file in incoming]):
             card = card_of_archive(incoming[0].path)
             task = _task_of_archive(card, asked)
-            with state.sessions() as session:
+            with state.reads() as session:
                 service.require_name(session, project_id, name or card["name"], task)
         body = [[(file.plain_name, file.sha256) for file in incoming], task, name]
         once = idempotent.with_body(body)
@@ -99,7 +99,7 @@ async def answer(state: ApiState, row: ModelImportRow, wait_s: float) -> Respons
 
 def _version_answer(state: ApiState, row: ModelImportRow, headers: dict[str, str]) -> Response:
     name, number = str(row.model_name), int(row.model_version or 0)
-    with state.sessions() as session:
+    with state.reads() as session:
         version = registry.version(session, row.project_id, name, number)
         promoted = registry.model(session, row.project_id, name).promoted_version
         body = ModelVersionOut.of(version, promoted)
@@ -149,7 +149,7 @@ def _discard_if_possible(state: ApiState, import_id: str) -> None:
 
 
 def _found(state: ApiState, row: ModelImportRow) -> ModelImportRow:
-    with state.sessions() as session:
+    with state.reads() as session:
         return service.get(session, row.project_id, row.id)
 
 

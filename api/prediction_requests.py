@@ -106,7 +106,8 @@ def of_upload(
             lambda session: _made_once(session, once, make),
             sessions=_sessions_for(state, once),
         )
-    return _sent(state, row, record_id) if made else row
+        # before the folder is removed, so that a worker begins meanwhile
+        return _sent(state, row, record_id) if made else row
 
 
 async def answer(state: ApiState, row: PredictionRow, wait_s: float | None) -> Response:

@@ -52,7 +52,7 @@ class Helping(threading.Thread):
         with self._runtime.turns.helping() as free:
             if not free:
                 return
-            with self._runtime.sessions() as session:
+            with self._runtime.single_statements() as session:
                 version = self._runtime.identity.version
                 found = groups.announced(session, version=version, passed=self._passed)
             if found is not None:

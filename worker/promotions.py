@@ -39,7 +39,7 @@ class Promotions(threading.Thread):
 
     def round(self) -> None:
         """Loads what answers since the last round, as many as are kept in memory."""
-        with self._runtime.sessions() as session:
+        with self._runtime.single_statements() as session:
             answering = registry.all_answering(session)
         kept = answering[: self._runtime.settings.models_in_memory]
         for version in reversed(kept):

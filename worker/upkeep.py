@@ -77,7 +77,7 @@ class Upkeep(threading.Thread):
         if backlog is None:
             return
         patience = timedelta(seconds=self._runtime.settings.resend_after_s)
-        with self._runtime.sessions() as session:
+        with self._runtime.single_statements() as session:
             before = clock.now() - (patience if backlog == 0 else LONG_WAIT)
             for job in lifecycle.unsent(session, queue, before=before):
                 log.warning("upkeep.sent_again", job_id=job.id)

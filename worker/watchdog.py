@@ -69,7 +69,7 @@ class Watchdog(threading.Thread):
             JobRow.queue.in_(list(self._runtime.identity.queues)),
             JobRow.created_at < before,
         )
-        with self._runtime.sessions() as session:
+        with self._runtime.single_statements() as session:
             return bool(session.scalar(select(waiting)))
 
     def _broker_answers(self) -> bool:

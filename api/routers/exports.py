@@ -50,7 +50,7 @@ def _file(*media_types: str) -> Responses:
 def download_record(
     record_id: str, caller: Reads, state: State, file_format: Format = RecordFormat.WFDB
 ) -> Response:
-    with state.sessions() as session:
+    with state.reads() as session:
         row = records.get(session, caller.project_id, record_id)
     record = records.opened(state.store, row)
     return _attachment(exports.record_bytes(record, file_format), file_format, record.name)
@@ -116,7 +116,7 @@ def _made(
 
 
 def _found(state: ApiState, caller: Caller, prediction_id: str) -> tuple[EcgRecord, Findings]:
-    with state.sessions() as session:
+    with state.reads() as session:
         row = predictions.get(session, caller.project_id, prediction_id)
         record_id, findings = predictions.findings(session, row)
         record_row = records.get(session, caller.project_id, record_id)

@@ -111,7 +111,7 @@ def get_fine_tune_events(
     last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> EventSourceResponse:
     """From the beginning, or after `Last-Event-ID`; what happened before a `resume` comes too."""
-    with state.sessions() as session:
+    with state.reads() as session:
         row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
         job_id, all_jobs = row.job_id, fine_tunes.job_ids(session, row)
     earlier = [each for each in all_jobs if each != job_id]
@@ -217,7 +217,7 @@ async def _answer(
     state: ApiState, caller: Caller, row: FineTuneRow, wait_s: float | None
 ) -> Response:
     def view() -> tuple[dict[str, Any], bool]:
-        with state.sessions() as session:
+        with state.reads() as session:
             found = fine_tunes.get(session, row.id, project_id=caller.project_id)
             return fine_tune_json(found), found.job.status in ENDED
 

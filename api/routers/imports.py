@@ -89,6 +89,6 @@ def get_import_events(
     state: State,
     last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> EventSourceResponse:
-    with state.sessions() as session:
+    with state.reads() as session:
         job_id = imports.get(session, caller.project_id, import_id).job_id
     return job_events(state, job_id, after=last_event_id(last_seen))

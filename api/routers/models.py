@@ -70,7 +70,7 @@ def get_version(name: str, number: Number, caller: Reads, session: ReadSession) 
     summary="Weights (safetensors) and card as one archive",
 )
 def download(name: str, number: Number, caller: Reads, state: State) -> StreamingResponse:
-    with state.sessions() as session:
+    with state.reads() as session:
         row = registry.version(session, caller.project_id, name, number)
     found = version_files(state.store, row.location, row.sha256)
     folder = f"{row.name}-{row.version}"

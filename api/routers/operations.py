@@ -40,7 +40,7 @@ async def healthz() -> Response:
 def readyz(state: State) -> Response:
     checks = {"database": _database(state.sessions), "broker": _broker(state)}
     checks["worker"] = (
-        _worker(state.sessions) if checks["database"] == "ok" else "unknown: no database"
+        _worker(state.reads) if checks["database"] == "ok" else "unknown: no database"
     )
     missing = [f"{part}: {answer}" for part, answer in checks.items() if answer != "ok"]
     if missing:

@@ -138,7 +138,7 @@ def get_events(
     state: State,
     last_seen: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> EventSourceResponse:
-    with state.sessions() as session:
+    with state.reads() as session:
         job_id = predictions.get(session, caller.project_id, prediction_id).job_id
     return job_events(state, job_id, after=last_event_id(last_seen))
 
@@ -150,12 +150,12 @@ def get_events(
     summary="A batch's results so far: one JSON object a line",
 )
 def get_results(prediction_id: str, caller: Reads, state: State) -> StreamingResponse:
-    with state.sessions() as session:
+    with state.reads() as session:
         if not predictions.get(session, caller.project_id, prediction_id).batch:
             raise StateConflict("only a batch has a list of results")
 
     def lines() -> Iterator[bytes]:
-        with state.sessions() as session:
+        with state.reads() as session:
             row = predictions.get(session, caller.project_id, prediction_id)
             for one in predictions.batch_results(session, row):
                 yield orjson.dumps(one) + b"\n"

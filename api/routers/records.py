@@ -95,7 +95,7 @@ def get_signal(
         int, Query(ge=2, le=MAX_POINTS, description="a lead; min and max are kept")
     ] = 5000,
 ) -> Response:
-    with state.sessions() as session:
+    with state.reads() as session:
         row = records.get(session, caller.project_id, record_id)
     drawn = records.drawn_signal(
         state.store, row, lead=lead, start_s=start_s, end_s=end_s, max_points=max_points
@@ -126,7 +126,7 @@ def get_signal(
     summary="Reference annotations that came with the record",
 )
 def get_annotations(record_id: str, caller: Reads, state: State) -> Response:
-    with state.sessions() as session:
+    with state.reads() as session:
         row = records.get(session, caller.project_id, record_id)
     found = records.reference_annotations(state.store, row)
     if found is None:

@@ -72,6 +72,8 @@ def single_statements(sessions: SessionFactory) -> SessionFactory:
 
     For reading, and for a change that is one statement: BEGIN and COMMIT are two more ways to the
     database and back. What they read is the same, as each statement sees its own moment anyway.
+    And a transaction that only read is rolled back in the end, with which psycopg forgets every
+    statement that the connection had planned, those of others too.
     """
     if sessions not in _SINGLE:  # made once: each job asks for it
         engine: Engine = sessions.kw["bind"]

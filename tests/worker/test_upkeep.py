@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from services import clock, ids
-from services.db.session import SessionFactory
+from services.db.session import SessionFactory, engine_for, session_factory
 from services.jobs import lifecycle
 from services.jobs.presence import WorkerIdentity
 from services.jobs.row import JobRow
@@ -26,8 +27,10 @@ from tests.fakes import ListDispatcher
 from worker import upkeep
 from worker.heartbeat import Heartbeat
 from worker.predictors import LoadedPredictors
+from worker.promotions import Promotions
 from worker.runtime import Runtime
 from worker.upkeep import Upkeep
+from worker.watchdog import Watchdog
 
 
 @pytest.fixture
@@ -154,6 +157,29 @@ def test_a_heartbeat_keeps_the_leases_and_hears_who_cancels(
     assert kept.lease_expires_at > before
     told = {job_id for job_id, stop in runtime.running.items() if stop.is_set()}
     assert told == {cancelled.id, lost.id}
+
+
+def test_what_runs_beside_the_tasks_leaves_their_statements_planned(
+    runtime: Runtime, settings: Settings
+) -> None:
+    """psycopg forgets all of a connection's statements with a transaction that is rolled back."""
+    engine = engine_for(settings.database, pool_size=1)  # all of them share a connection
+    runtime = replace(runtime, sessions=session_factory(engine))
+    statement = text("select 1 as of_a_task")
+    planned = text("select count(*) from pg_prepared_statements where statement like '%of_a_task'")
+    with runtime.single_statements() as session:
+        for _ in range(3):
+            session.execute(statement)
+        before = session.scalar(planned)
+    Watchdog(runtime).tick()
+    Upkeep(runtime).round()
+    Promotions(runtime).round()
+    runtime.running["job_a"] = threading.Event()
+    Heartbeat(runtime).tick()
+    with runtime.single_statements() as session:
+        after = session.scalar(planned)
+    engine.dispose()
+    assert (before, after) == (1, 1)
 
 
 def test_a_heartbeat_survives_a_database_that_is_away(runtime: Runtime) -> None:
