@@ -28,6 +28,7 @@ import numpy as np
 import psycopg
 
 from reliability.fine_tuning import dataset_request, fine_tune_request
+from reliability.growth import growth, watched
 from reliability.service import Trial
 from tests.labelled import beats_record
 
@@ -38,10 +39,7 @@ REST_S = 2.0
 COMING_S = 30.0  # until all of them are there
 CHEAP_P99_S = 0.1
 WARM_UP = 0.3  # of the time: after it nothing may grow
-MOST_GROWTH = 1.15
-MOST_GROWTH_MB = 50.0
 ASK_S = 5.0  # between looks at the fine-tune
-WATCH_S = 20.0  # and at the memory, which takes a good part of a second of processor time
 TIMEOUT = aiohttp.ClientTimeout(total=120)
 EPOCHS = 1000  # more than there is time for: it is cancelled in the end
 
@@ -80,8 +78,9 @@ class Load:
         async with self._connected() as client:
             await self._upload(client, random.Random(0))
             work = [self._client(number) for number in range(self._clients)]
-            beside = (self._watch(), self._batches(client), self._fine_tune(client))
-            await asyncio.gather(*beside, *work)
+            beside = (self._batches(client), self._fine_tune(client))
+            with watched(self._trial) as self.memory:
+                await asyncio.gather(*beside, *work)
 
     def _connected(self) -> aiohttp.ClientSession:
         """A client with connections of its own, as each has."""
@@ -207,11 +206,6 @@ class Load:
                 self.fine_tune = found.json()
         await self._send(client, "cancel fine-tune", "POST", f"{path}/cancel")
 
-    async def _watch(self) -> None:
-        while time.monotonic() < self._ends_at:
-            self.memory.append(await asyncio.to_thread(self._trial.memory_mb))
-            await asyncio.sleep(WATCH_S)
-
 
 def report(load: Load, trial: Trial) -> list[str]:
     """Prints the figures; what breaks a promise comes back."""
@@ -227,7 +221,7 @@ def report(load: Load, trial: Trial) -> list[str]:
         if bad:
             print(f"{what}: {bad}")
         problems += [f"{what}: {n} times {s}" for s, n in bad.items() if s not in HONEST]
-    problems += _growth(load.memory)
+    problems += growth(load.memory[int(WARM_UP * len(load.memory)) :])
     epochs, status = load.fine_tune.get("epoch", 0), load.fine_tune.get("status", "never begun")
     print(f"the fine-tune beside: {status}, {epochs} epochs")
     if not epochs:
@@ -240,20 +234,6 @@ def report(load: Load, trial: Trial) -> list[str]:
         )
         for queue, count, half, most in database.execute(query):
             print(f"queue {queue}: {count} jobs waited {half:.2f} s (median), {most:.2f} s at most")
-    return problems
-
-
-def _growth(memory: list[dict[str, float]]) -> list[str]:
-    """Each part's memory after the warm-up beside that at the end, as medians of a tenth."""
-    warm = memory[int(WARM_UP * len(memory)) :]
-    part = max(1, len(warm) // 10)
-    problems = []
-    for name in sorted(memory[-1]):
-        first = float(np.median([one.get(name, 0) for one in warm[:part]]))
-        last = float(np.median([one.get(name, 0) for one in warm[-part:]]))
-        print(f"memory of {name:<12}{first:8.0f} MB after warm-up, {last:8.0f} MB in the end")
-        if last > first * MOST_GROWTH and last - first > MOST_GROWTH_MB:
-            problems.append(f"{name} grew from {first:.0f} to {last:.0f} MB")
     return problems
 
 

@@ -103,8 +103,11 @@ class Trial:
         return [one for one in _children(self.parts().get("api")) if ANSWERS in _command(one)]
 
     def memory_mb(self) -> dict[str, float]:
-        """Memory of each part with its children; what they share counts once, and the database's
-        cache not at all: it is of a fixed size, and fills up.
+        """Memory of each part with its children; what they share counts once.
+
+        Pages of files do not count, nor the database's cache, which is of a fixed size and fills
+        up: how much of a library's pages is a part's share changes with every other service on the
+        machine that uses it.
         """
         found = {name: _resident(process) / 2**20 for name, process in self.parts().items()}
         if "run" in found:  # a part of its own
@@ -207,7 +210,7 @@ def _resident(process: psutil.Process) -> int:
         except OSError:  # it has just ended
             continue
         kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
-        total += 1024 * (kilobytes.get("Pss:", 0) - kilobytes.get("Pss_Shmem:", 0))
+        total += 1024 * kilobytes.get("Pss_Anon:", 0)
     return total
 
 
