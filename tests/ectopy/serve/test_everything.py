@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,10 @@ def served(data_dir: Path, *options: str) -> Iterator[Served]:
 
 @contextmanager
 def port_taken(port: int) -> Iterator[None]:
-    """Whether by us or by somebody else."""
+    """By us, or by somebody else who keeps it: what another test has just left is soon free."""
+    deadline = time.monotonic() + 10
+    while not ports.is_free(port) and time.monotonic() < deadline:
+        time.sleep(0.2)
     if not ports.is_free(port):
         yield
         return
