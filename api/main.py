@@ -129,7 +129,6 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(_require_keys_for_others, state)
         state.waiter.start()
         if app.state.owns_process:
-            steady.share_memory()
             steady.settle()
         yield
         await state.waiter.stop()
