@@ -1,7 +1,7 @@
-"""What the process takes on at once: heavy work waits for its turn, and too much of it is refused.
+"""What the process takes on at once: short answers a few, heavy work less, and too much is refused.
 
-Reading an upload keeps a thread and the interpreter busy. A few at once are as fast as many, and
-leave room for the short answers in between.
+Threads of one interpreter take turns. A few at once are as fast as many, need fewer connections to
+the database, and what waits until one of them is free costs nothing meanwhile.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from services.errors import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def answer_in(threads: int) -> None:
+    """Has the event loop that runs now answer requests in so many threads; more of them wait."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = threads
 
 
 class Turns:

@@ -45,7 +45,7 @@ async def created_dataset(
     async with request.form(max_files=MAX_PARTS, max_fields=MAX_PARTS) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
         asked = _validated(DatasetForm, fields)
-        return await run_in_threadpool(_of_archive, state, caller, asked, form, idempotent)
+        return await state.archives.run(_of_archive, state, caller, asked, form, idempotent)
 
 
 def _of_records(

@@ -6,12 +6,10 @@ back that costs more than what they do.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer, SecurityScopes
-from sqlalchemy.orm import Session
 
 from api.callers import STATE_NAME
 from api.state import ApiState
@@ -25,14 +23,6 @@ async def api_state(request: Request) -> ApiState:
 
 
 State = Annotated[ApiState, Depends(api_state)]
-
-
-async def reading_session(state: State) -> AsyncIterator[Session]:
-    """Made and closed in the event loop, where neither waits for anything: it asks nothing before
-    its first statement, and has no transaction to end. Two ways to a thread and back are saved.
-    """
-    with state.reads() as session:
-        yield session
 
 
 _key = HTTPBearer(
@@ -72,7 +62,6 @@ async def idempotent_request(
     )
 
 
-ReadSession = Annotated[Session, Depends(reading_session)]
 Idempotent = Annotated[IdempotentRequest, Depends(idempotent_request)]
 
 # the caller, who holds the scope (one of them, where there are two)

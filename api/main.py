@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import docs_page, errors, processes
+from api.admission import answer_in
 from api.audited import Audited
 from api.callers import KnownCallers
 from api.middleware import BodyLimit, Limited, Measured, SafeAnswers, Traced
@@ -30,7 +31,7 @@ from api.routers import (
     records,
 )
 from api.sites import host_names
-from api.state import ApiState, state_for
+from api.state import THREADS, ApiState, state_for
 from services import steady
 from services.access import keys
 from services.access.clients import is_loopback, networks
@@ -125,10 +126,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: ApiState = app.state.ectopy
     sys.setswitchinterval(GIVE_WAY_S)
+    answer_in(THREADS)
     try:
         await run_in_threadpool(_require_keys_for_others, state)
         state.waiter.start()
         if app.state.owns_process:
+            steady.share_memory()
             steady.settle()
         yield
         await state.waiter.stop()

@@ -23,9 +23,17 @@ from services.settings import Settings
 from services.storage.base import Store
 from services.storage.factory import store_for
 
+# Threads that answer, in one process. With more of them than connections, those that come at once
+# make connections for a moment, each of which takes longer than ten short answers.
+THREADS = 6
+# datasets and checkpoints may take minutes, for which records do not wait
+ARCHIVES_AT_ONCE = 2
+
 
 @dataclass
 class ApiState:
+    """uploads: records on their way in. archives: datasets and checkpoints."""
+
     settings: Settings
     engine: Engine
     sessions: SessionFactory
@@ -35,6 +43,7 @@ class ApiState:
     reads: SessionFactory = field(init=False)
     key_ring: KeyRing = field(init=False)
     uploads: Turns = field(init=False)
+    archives: Turns = field(init=False)
     room: QueueRoom = field(init=False)
 
     def __post_init__(self) -> None:
@@ -43,20 +52,21 @@ class ApiState:
         self.waiter.tell(keys.CHANNEL, self.key_ring.forget)
         self.room = QueueRoom(self.settings.jobs_waiting)
         self.uploads = Turns(
-            at_once=math.ceil(self.settings.uploads_at_once / self.settings.processes_of_api),
+            at_once=_uploads_at_once(self.settings),
             waiting=self.settings.uploads_waiting,
             setting="ECTOPY_UPLOADS_AT_ONCE, ECTOPY_UPLOADS_WAITING",
         )
-
-
-# of one process alone, and of each of many; as many again where they are needed for a moment
-CONNECTIONS, FEWEST_CONNECTIONS = 20, 10
+        self.archives = Turns(
+            at_once=ARCHIVES_AT_ONCE,
+            waiting=self.settings.uploads_waiting,
+            setting="ECTOPY_UPLOADS_WAITING",
+        )
 
 
 def state_for(settings: Settings) -> ApiState:
     engine = engine_for(
         settings.database,
-        pool_size=max(FEWEST_CONNECTIONS, CONNECTIONS // settings.processes_of_api),
+        pool_size=THREADS + ARCHIVES_AT_ONCE + _uploads_at_once(settings),
         statement_timeout_s=settings.statement_timeout_s,
     )
     return ApiState(
@@ -67,3 +77,8 @@ def state_for(settings: Settings) -> ApiState:
         dispatcher=CeleryDispatcher(settings.broker),
         waiter=JobWaiter(settings.database),
     )
+
+
+def _uploads_at_once(settings: Settings) -> int:
+    """In this process."""
+    return math.ceil(settings.uploads_at_once / settings.processes_of_api)

@@ -2,7 +2,7 @@
 
 One connection listens to Postgres' notifications for the whole process, so that a waiter learns of
 the end within a millisecond of the commit. Where a notification could be lost (the connection
-breaks), a look at the row once a second makes up for it; while they come, one every ten seconds is
+breaks), a look at the row once a second makes up for it; while they come, one every minute is
 enough, and many who wait cost nothing.
 """
 
@@ -18,9 +18,10 @@ from typing import Annotated, TypeVar
 import psycopg
 import structlog
 from fastapi import Header
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL
 
-from services.db.session import DATABASE_AWAY
+from services.db.session import CONNECT_TIMEOUT_S, DATABASE_AWAY, KEEPALIVES
 from services.errors import MalformedInput
 from services.jobs.events import CHANNEL, GOES_ON
 
@@ -30,7 +31,7 @@ T = TypeVar("T")
 
 MAX_WAIT_S = 60.0
 # how often a waiter looks by itself: while notifications come, and while they may be lost
-LOOK_EVERY_S = 10.0
+LOOK_EVERY_S = 60.0
 LOOK_UNHEARD_S = 1.0
 STOP_PATIENCE_S = 2.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?([0-9]+)\"?\s*(?:$|[,;])", re.IGNORECASE)
@@ -62,7 +63,9 @@ class JobWaiter:
     """Wakes coroutines when a job's row has changed, and tells of what else is notified."""
 
     def __init__(self, url: URL) -> None:
-        self._conninfo = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        address = url.set(drivername="postgresql").render_as_string(hide_password=False)
+        # a dead server must be noticed, for nothing is asked over this connection
+        self._conninfo = make_conninfo(address, connect_timeout=CONNECT_TIMEOUT_S, **KEEPALIVES)
         self._waiting: defaultdict[str, set[_Waiter]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
         self._told: dict[str, Callable[[], None]] = {}
@@ -121,9 +124,7 @@ class JobWaiter:
             await asyncio.sleep(1.0)
 
     async def _listen_once(self) -> None:
-        connection = await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, connect_timeout=5
-        )
+        connection = await psycopg.AsyncConnection.connect(self._conninfo, autocommit=True)
         async with connection:
             for channel in (CHANNEL, *self._told):
                 await connection.execute(f"listen {channel}")

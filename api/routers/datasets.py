@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import json_answer
 from api.dataset_requests import created_dataset
-from api.dependencies import Idempotent, Reads, ReadSession, State, Trains
+from api.dependencies import Idempotent, Reads, State, Trains
 from api.pagination import Paging, listing, split
 from api.schemas.datasets import (
     DatasetForm,
@@ -78,18 +78,19 @@ async def create_dataset(
     "", response_model=DatasetList, responses=problems(400), summary="List datasets, newest first"
 )
 def list_datasets(
-    session: ReadSession,
+    state: State,
     caller: Reads,
     paging: Paging,
     task: Annotated[TaskName | None, Query()] = None,
 ) -> Response:
-    rows = datasets.page(
-        session,
-        project_id=caller.project_id,
-        task=task,
-        before_id=paging.after,
-        limit=paging.limit + 1,
-    )
+    with state.reads() as session:
+        rows = datasets.page(
+            session,
+            project_id=caller.project_id,
+            task=task,
+            before_id=paging.after,
+            limit=paging.limit + 1,
+        )
     shown, more = split(rows, paging.limit)
     data = [summary_json(row) for row in shown]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
@@ -101,10 +102,10 @@ def list_datasets(
     responses=problems(404),
     summary="Get a dataset, with what was left out and its leakage audit",
 )
-def get_dataset(dataset_id: str, session: ReadSession, caller: Reads) -> Response:
-    return json_answer(
-        dataset_json(datasets.get(session, dataset_id, project_id=caller.project_id))
-    )
+def get_dataset(dataset_id: str, state: State, caller: Reads) -> Response:
+    with state.reads() as session:
+        row = datasets.get(session, dataset_id, project_id=caller.project_id)
+    return json_answer(dataset_json(row))
 
 
 @router.get(
@@ -113,9 +114,10 @@ def get_dataset(dataset_id: str, session: ReadSession, caller: Reads) -> Respons
     responses=problems(400, 404),
     summary="The records of a dataset: whose each is, its label, its beats a class",
 )
-def list_members(dataset_id: str, session: ReadSession, caller: Reads, paging: Paging) -> Response:
-    dataset = datasets.get(session, dataset_id, project_id=caller.project_id)
-    rows = datasets.members_page(session, dataset, after=paging.after, limit=paging.limit + 1)
+def list_members(dataset_id: str, state: State, caller: Reads, paging: Paging) -> Response:
+    with state.reads() as session:
+        dataset = datasets.get(session, dataset_id, project_id=caller.project_id)
+        rows = datasets.members_page(session, dataset, after=paging.after, limit=paging.limit + 1)
     shown, more = split(rows, paging.limit)
     data = [member_json(row) for row in shown]
     return json_answer(listing(data, last_id=str(shown[-1].position) if shown else None, more=more))

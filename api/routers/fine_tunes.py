@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse
 
 from api.answers import ASK_AGAIN_HELP, json_answer, when_to_ask_again
-from api.dependencies import Idempotent, Reads, ReadSession, State, Trains
+from api.dependencies import Idempotent, Reads, State, Trains
 from api.pagination import Paging, listing, split
 from api.routers.predictions import WaitS
 from api.schemas.fine_tunes import (
@@ -71,7 +71,7 @@ async def create_fine_tune(
     summary="List fine-tunes, newest first",
 )
 def list_fine_tunes(
-    session: ReadSession,
+    state: State,
     caller: Reads,
     paging: Paging,
     task: Annotated[TaskName | None, Query()] = None,
@@ -79,7 +79,8 @@ def list_fine_tunes(
     dataset_id: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Response:
     wanted = FineTuneFilter(caller.project_id, task, status, dataset_id)
-    rows = fine_tunes.page(session, wanted, before_id=paging.after, limit=paging.limit + 1)
+    with state.reads() as session:
+        rows = fine_tunes.page(session, wanted, before_id=paging.after, limit=paging.limit + 1)
     shown, more = split(rows, paging.limit)
     data = [fine_tune_json(row) for row in shown]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
@@ -92,8 +93,9 @@ def list_fine_tunes(
     summary="Get a fine-tune: how far it is, its metrics, and the model that it became",
     description=ASK_AGAIN_HELP,
 )
-def get_fine_tune(fine_tune_id: str, session: ReadSession, caller: Reads) -> Response:
-    row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
+def get_fine_tune(fine_tune_id: str, state: State, caller: Reads) -> Response:
+    with state.reads() as session:
+        row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
     later = when_to_ask_again(row.created_at, row.job.finished_at)
     return json_answer(fine_tune_json(row), headers=later)
 
@@ -124,8 +126,9 @@ def get_fine_tune_events(
     responses=problems(404),
     summary="The checkpoints that are kept, with their metrics",
 )
-def get_checkpoints(fine_tune_id: str, session: ReadSession, caller: Reads) -> Response:
-    row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
+def get_checkpoints(fine_tune_id: str, state: State, caller: Reads) -> Response:
+    with state.reads() as session:
+        row = fine_tunes.get(session, fine_tune_id, project_id=caller.project_id)
     return json_answer({"data": row.checkpoints})
 
 
@@ -177,13 +180,14 @@ def resume_fine_tune(
 )
 def get_report(
     fine_tune_id: str,
-    session: ReadSession,
+    state: State,
     caller: Reads,
     format_: Annotated[
         Literal["json", "html"], Query(alias="format", description="html: one page with plots")
     ] = "json",
 ) -> Response:
-    report = fine_tunes.report(session, fine_tune_id, project_id=caller.project_id)
+    with state.reads() as session:
+        report = fine_tunes.report(session, fine_tune_id, project_id=caller.project_id)
     if format_ == "json":
         return json_answer(report)
     title = f"{report['models'][0]['name']} on patients that training never saw"

@@ -6,10 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Header, Response, UploadFile
 from sse_starlette import EventSourceResponse
-from starlette.concurrency import run_in_threadpool
 
 from api.answers import json_answer
-from api.dependencies import Administers, Idempotent, Reads, ReadSession, State
+from api.dependencies import Administers, Idempotent, Reads, State
 from api.import_requests import answer, of_upload
 from api.routers.predictions import WaitS
 from api.schemas.imports import ModelImportOut, import_json
@@ -61,7 +60,7 @@ async def import_model(
     ] = None,
 ) -> Response:
     """Waits for the worker, up to 60 s by default: 201 with the version, or the file's problem."""
-    row = await run_in_threadpool(
+    row = await state.archives.run(
         of_upload, state, file, task=task, name=name or None, idempotent=idempotent
     )
     return await answer(state, row, state.settings.wait_default_s if wait_s is None else wait_s)
@@ -73,8 +72,10 @@ async def import_model(
     responses=problems(404),
     summary="Get an import",
 )
-def get_import(import_id: str, caller: Reads, session: ReadSession) -> Response:
-    return json_answer(import_json(imports.get(session, caller.project_id, import_id)))
+def get_import(import_id: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        row = imports.get(session, caller.project_id, import_id)
+    return json_answer(import_json(row))
 
 
 @router.get(

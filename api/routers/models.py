@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Response
 from starlette.responses import StreamingResponse
 
 from api.answers import json_answer
-from api.dependencies import Administers, Reads, ReadSession, State
+from api.dependencies import Administers, Reads, State
 from api.pagination import Paging, listing, split
 from api.schemas.models import (
     ModelList,
@@ -30,9 +30,10 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 
 
 @router.get("", response_model=ModelList, responses=problems(400), summary="List models, by name")
-def list_models(caller: Reads, session: ReadSession, paging: Paging) -> Response:
+def list_models(caller: Reads, state: State, paging: Paging) -> Response:
     after = paging.after or ""
-    views = registry.page(session, caller.project_id, after_name=after, limit=paging.limit + 1)
+    with state.reads() as session:
+        views = registry.page(session, caller.project_id, after_name=after, limit=paging.limit + 1)
     shown, more = split(views, paging.limit)
     data = [ModelOut.of(view).model_dump() for view in shown]
     return json_answer(listing(data, last_id=shown[-1].row.name if shown else None, more=more))
@@ -44,9 +45,10 @@ def list_models(caller: Reads, session: ReadSession, paging: Paging) -> Response
     responses=problems(404),
     summary="A model's versions, newest first",
 )
-def list_versions(name: str, caller: Reads, session: ReadSession) -> Response:
-    model = registry.model(session, caller.project_id, name)
-    rows = registry.versions(session, caller.project_id, name)
+def list_versions(name: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        model = registry.model(session, caller.project_id, name)
+        rows = registry.versions(session, caller.project_id, name)
     data = [ModelVersionOut.of(row, model.promoted_version).model_dump() for row in rows]
     return json_answer(listing(data, last_id=None, more=False))
 
@@ -57,9 +59,10 @@ def list_versions(name: str, caller: Reads, session: ReadSession) -> Response:
     responses=problems(404),
     summary="One version with its card",
 )
-def get_version(name: str, number: Number, caller: Reads, session: ReadSession) -> Response:
-    promoted = registry.model(session, caller.project_id, name).promoted_version
-    row = registry.version(session, caller.project_id, name, number)
+def get_version(name: str, number: Number, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        promoted = registry.model(session, caller.project_id, name).promoted_version
+        row = registry.version(session, caller.project_id, name, number)
     return json_answer(ModelVersionOut.of(row, promoted).model_dump())
 
 
@@ -113,8 +116,9 @@ def promote(
     responses=problems(404),
     summary="Which version answered when, newest first",
 )
-def list_promotions(name: str, caller: Reads, session: ReadSession) -> Response:
-    rows = registry.promotions(session, caller.project_id, name, MAX_PROMOTIONS)
+def list_promotions(name: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        rows = registry.promotions(session, caller.project_id, name, MAX_PROMOTIONS)
     data = [PromotionOut.of(row).model_dump() for row in rows]
     return json_answer(listing(data, last_id=None, more=False))
 

@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api import measurements
 from api.answers import json_answer
-from api.dependencies import Administers, Reads, ReadSession, State
+from api.dependencies import Administers, Reads, State
 from api.errors import problem_response
 from api.schemas.operations import Health, Readiness, SystemOut
 from api.schemas.problems import problems
@@ -54,8 +54,10 @@ def readyz(state: State) -> Response:
     responses=problems(beside={200: {"content": {"text/plain": {}}}}),
     summary="Metrics for Prometheus",
 )
-def metrics(_: Administers, session: ReadSession) -> Response:
-    return Response(generate_latest(measurements.measured(session)), media_type=CONTENT_TYPE_LATEST)
+def metrics(_: Administers, state: State) -> Response:
+    with state.reads() as session:
+        found = measurements.measured(session)
+    return Response(generate_latest(found), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get(
@@ -64,7 +66,9 @@ def metrics(_: Administers, session: ReadSession) -> Response:
     responses=problems(),
     summary="Version, workers, devices, queues",
 )
-def system(_: Reads, session: ReadSession, state: State) -> Response:
+def system(_: Reads, state: State) -> Response:
+    with state.reads() as session:
+        alive, queues = presence.alive(session), measurements.queue_lengths(session)
     workers = [
         {
             "name": worker.name,
@@ -74,13 +78,13 @@ def system(_: Reads, session: ReadSession, state: State) -> Response:
             "started_at": worker.started_at,
             "seen_at": worker.seen_at,
         }
-        for worker in presence.alive(session)
+        for worker in alive
     ]
     return json_answer(
         {
             "version": code_version(),
             "workers": workers,
-            "queues": measurements.queue_lengths(session),
+            "queues": queues,
             "limits": {
                 "max_upload_bytes": state.settings.max_upload_bytes,
                 "max_record_values": state.settings.max_record_values,

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from api.answers import ASK_AGAIN_HELP, json_answer, when_to_ask_again
-from api.dependencies import Idempotent, Predicts, Reads, ReadSession, State
+from api.dependencies import Idempotent, Predicts, Reads, State
 from api.pagination import Paging, listing, split
 from api.prediction_requests import answer, of_stored_record, of_stored_records
 from api.schemas.predictions import (
@@ -85,18 +85,20 @@ async def create_batch(
 )
 def list_predictions(
     caller: Reads,
-    session: ReadSession,
+    state: State,
     paging: Paging,
     record_id: Annotated[str | None, Query(max_length=100)] = None,
     task: Annotated[TaskName | None, Query()] = None,
     status: Annotated[StatusName | None, Query()] = None,
 ) -> Response:
     wanted = PredictionFilter(record_id, task, status)
-    rows = predictions.page(
-        session, caller.project_id, wanted, before_id=paging.after, limit=paging.limit + 1
-    )
-    shown, more = split(rows, paging.limit)
-    data = [prediction_json(found) for found in predictions.outlines(session, shown)]
+    with state.reads() as session:
+        rows = predictions.page(
+            session, caller.project_id, wanted, before_id=paging.after, limit=paging.limit + 1
+        )
+        shown, more = split(rows, paging.limit)
+        outlines = predictions.outlines(session, shown)
+    data = [prediction_json(found) for found in outlines]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
 
 
@@ -107,8 +109,9 @@ def list_predictions(
     summary="Get a prediction with its result",
     description=ASK_AGAIN_HELP,
 )
-def get_prediction(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
-    found = predictions.whole(session, caller.project_id, prediction_id)
+def get_prediction(prediction_id: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        found = predictions.whole(session, caller.project_id, prediction_id)
     later = when_to_ask_again(found.asked.created_at, found.asked.finished_at)
     return json_answer(prediction_json(found), headers=later)
 
@@ -169,10 +172,10 @@ def get_results(prediction_id: str, caller: Reads, state: State) -> StreamingRes
     response_class=Response,
     summary="Beats as CSV: sample,time_s,label,probability",
 )
-def get_beats_csv(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
-    _, found = predictions.beats(
-        session, predictions.get(session, caller.project_id, prediction_id)
-    )
+def get_beats_csv(prediction_id: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        row = predictions.get(session, caller.project_id, prediction_id)
+        _, found = predictions.beats(session, row)
     return _attachment(exports.csv_bytes(found), "text/csv", f"{prediction_id}.csv")
 
 
@@ -182,11 +185,11 @@ def get_beats_csv(prediction_id: str, caller: Reads, session: ReadSession) -> Re
     response_class=Response,
     summary="Beats as a WFDB annotation file that rdann reads",
 )
-def get_annotations_zip(prediction_id: str, caller: Reads, session: ReadSession) -> Response:
-    item, found = predictions.beats(
-        session, predictions.get(session, caller.project_id, prediction_id)
-    )
-    record = records.find(session, caller.project_id, item.record_id)
+def get_annotations_zip(prediction_id: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        row = predictions.get(session, caller.project_id, prediction_id)
+        item, found = predictions.beats(session, row)
+        record = records.find(session, caller.project_id, item.record_id)
     name = record.name if record is not None else item.record_id
     length = record.n_samples if record is not None else 0
     content = exports.annotation_zip(found, record_name=name, n_samples=length)

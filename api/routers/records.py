@@ -8,7 +8,7 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from api.answers import json_answer
-from api.dependencies import Idempotent, Reads, ReadSession, State, Stores
+from api.dependencies import Idempotent, Reads, State, Stores
 from api.pagination import Paging, listing, split
 from api.record_upload import discard_files_if_possible, stored_record
 from api.schemas.problems import problems
@@ -48,8 +48,11 @@ async def create_record(
 
 
 @router.get("", response_model=RecordList, responses=problems(400), summary="List records")
-def list_records(caller: Reads, session: ReadSession, paging: Paging) -> Response:
-    rows = records.page(session, caller.project_id, before_id=paging.after, limit=paging.limit + 1)
+def list_records(caller: Reads, state: State, paging: Paging) -> Response:
+    with state.reads() as session:
+        rows = records.page(
+            session, caller.project_id, before_id=paging.after, limit=paging.limit + 1
+        )
     shown, more = split(rows, paging.limit)
     data = [RecordOut.of(row).model_dump() for row in shown]
     return json_answer(listing(data, last_id=shown[-1].id if shown else None, more=more))
@@ -58,10 +61,10 @@ def list_records(caller: Reads, session: ReadSession, paging: Paging) -> Respons
 @router.get(
     "/{record_id}", response_model=RecordOut, responses=problems(404), summary="Get a record"
 )
-def get_record(record_id: str, caller: Reads, session: ReadSession) -> Response:
-    return json_answer(
-        RecordOut.of(records.get(session, caller.project_id, record_id)).model_dump()
-    )
+def get_record(record_id: str, caller: Reads, state: State) -> Response:
+    with state.reads() as session:
+        row = records.get(session, caller.project_id, record_id)
+    return json_answer(RecordOut.of(row).model_dump())
 
 
 @router.delete(
