@@ -136,6 +136,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await state.waiter.stop()
     finally:
+        state.readers.shutdown()
         state.engine.dispose()
 
 

@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api import audited
 from api.answers import json_answer, when_to_ask_again
-from api.record_upload import discard_files_if_possible, read_new, with_files
+from api.record_upload import discard_files_if_possible, read_ahead, with_files
 from api.schemas.predictions import prediction_json
 from api.state import ApiState
 from api.uploads import RecordForm, received
@@ -84,22 +84,27 @@ def of_upload(
 
         def make(session: Session, prediction_id: str) -> PredictionRow:
             _require_room(session, state, PREDICT_QUEUE)
-            begun = predictions.begun(session, request, sha256=upload.sha256)
+            with read_ahead(state, upload, record_id) as read:
+                begun = predictions.begun(session, request, sha256=upload.sha256)
+                if begun.record is None:
+                    new = predictions.create_with(
+                        session, begun, read(), prediction_id=prediction_id
+                    )
+                    if new is not None:
+                        return new
+            # the same bytes were here, or came in at the same time and that request was faster
+            discard_files_if_possible(state, record_id)
             if begun.record is None:
-                record = read_new(state, upload, record_id)
-                new = predictions.create_with(session, begun, record, prediction_id=prediction_id)
-                if new is not None:
-                    return new
-                # the same bytes came in at the same time, and that request was faster
-                discard_files_if_possible(state, record_id)
                 begun = predictions.begun(session, request, sha256=upload.sha256)
             earlier = predictions.create(session, begun, prediction_id=prediction_id)
             if earlier is None:
                 raise records.just_removed()
             return earlier
 
-        body = [upload.sha256, form.fields(), request.task, request.model, request.options]
-        once = idempotent.with_body(body)
+        once = idempotent
+        if once.key is not None:  # else the hash is taken while the upload is read
+            body = [upload.sha256, form.fields(), request.task, request.model, request.options]
+            once = once.with_body(body)
         row, made = with_files(
             state,
             record_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
@@ -32,7 +33,9 @@ ARCHIVES_AT_ONCE = 2
 
 @dataclass
 class ApiState:
-    """uploads: records on their way in. archives: datasets and checkpoints."""
+    """uploads: records on their way in; readers: threads that read them while others ask whether
+    they are here. archives: datasets and checkpoints.
+    """
 
     settings: Settings
     engine: Engine
@@ -44,6 +47,7 @@ class ApiState:
     key_ring: KeyRing = field(init=False)
     uploads: Turns = field(init=False)
     archives: Turns = field(init=False)
+    readers: ThreadPoolExecutor = field(init=False)
     room: QueueRoom = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,6 +60,7 @@ class ApiState:
             waiting=self.settings.uploads_waiting,
             setting="ECTOPY_UPLOADS_AT_ONCE, ECTOPY_UPLOADS_WAITING",
         )
+        self.readers = ThreadPoolExecutor(self.uploads.at_once, "reader")
         self.archives = Turns(
             at_once=ARCHIVES_AT_ONCE,
             waiting=self.settings.uploads_waiting,

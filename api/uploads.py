@@ -14,7 +14,7 @@ from starlette.formparsers import MultiPartParser
 
 from services.ecg.readers.base import ReadHints, SourceFile
 from services.errors import UnusableInput
-from services.records.service import Upload, content_sha256
+from services.records.service import Upload
 
 COPY_BYTES = 1024 * 1024
 MAX_NAME = 200
@@ -68,29 +68,25 @@ UploadedRecord = Annotated[RecordForm, Depends(record_form)]
 
 
 def received(form: RecordForm, workspace: Path, *, project_id: str) -> Upload:
-    """The form's files, hashed: a few small ones as they are, others copied to `workspace`, under
-    names of our own.
+    """The form's files: a few small ones as they are, others copied to `workspace` and hashed on
+    their way, under names of our own.
     """
     _check(form)
     incoming, work = workspace / "incoming", workspace / "work"
     incoming.mkdir()
     work.mkdir()
-    sources, digests = [], []
-    held = 0
+    sources, held = [], 0
     for number, part in enumerate(form.files):
         name, place = part.filename or f"file-{number}", incoming / str(number)
         if part.size is not None and held + part.size <= MultiPartParser.spool_max_size:
-            content = part.file.read()
-            held += len(content)
-            source, digest = SourceFile(name, place, content), hashlib.sha256(content).hexdigest()
+            source = SourceFile(name, place, held=part.file.read())
+            held += part.size
         else:
-            source, digest = SourceFile(name, place), copied(part.file, place)
-        digests.append((source.plain_name, digest))
+            source = SourceFile(name, place, known_sha256=copied(part.file, place))
         sources.append(source)
     return Upload(
         project_id=project_id,
         sources=sources,
-        sha256=content_sha256(digests),
         workspace=work,
         patient_id=form.patient_id or None,
         hints=ReadHints(

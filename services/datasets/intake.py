@@ -33,8 +33,7 @@ from services.errors import (
 )
 from services.records import service as records
 from services.records.row import RecordRow
-from services.records.service import Upload, content_sha256
-from services.registry.service import sha256_of
+from services.records.service import Upload
 from services.storage.base import Store
 
 log = structlog.get_logger()
@@ -250,11 +249,9 @@ def _upload(
     incoming.mkdir(exist_ok=True)
     work.mkdir(exist_ok=True)
     sources = [opened.extracted(p, incoming / str(n)) for n, p in enumerate(group.paths)]
-    digests = [(source.plain_name, sha256_of(source.path)) for source in sources]
     return Upload(
         project_id=intake.project_id,
         sources=sources,
-        sha256=content_sha256(digests),
         workspace=work,
         patient_id=line.patient if line is not None else None,
         hints=intake.hints,

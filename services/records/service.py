@@ -6,6 +6,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,14 @@ class Upload:
 
     project_id: str
     sources: Sequence[SourceFile]
-    sha256: str
     workspace: Path
     patient_id: str | None = None
     hints: ReadHints = field(default_factory=ReadHints)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all files; by it the record is known when it comes again."""
+        return content_sha256([(source.plain_name, source.sha256) for source in self.sources])
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
@@ -25,11 +27,13 @@ class SourceFile:
     name: what the sender called it. A label: matched against other names, never opened.
     place: where we keep its bytes; never shown to the sender.
     held: the bytes, where they are in memory; at its place they are once somebody needs a path.
+    known_sha256: their hash, where it was taken on their way in.
     """
 
     name: str
     place: Path
     held: bytes | None = None
+    known_sha256: str | None = None
 
     @property
     def path(self) -> Path:
@@ -41,6 +45,16 @@ class SourceFile:
     def opened(self) -> BinaryIO:
         """Its bytes, from the first one on."""
         return self.place.open("rb") if self.held is None else io.BytesIO(self.held)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The hash of its bytes, in hexadecimal digits."""
+        if self.known_sha256 is not None:
+            return self.known_sha256
+        if self.held is not None:
+            return hashlib.sha256(self.held).hexdigest()
+        with self.place.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
     @property
     def plain_name(self) -> str:

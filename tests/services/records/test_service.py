@@ -19,7 +19,7 @@ from tests.factories import record_row
 from tests.signals import made_files
 
 
-def upload_of(tmp_path: Path, sha256: str = "a" * 64) -> Upload:
+def upload_of(tmp_path: Path) -> Upload:
     sources = []
     for name, content in made_files().items():
         path = tmp_path / name
@@ -27,7 +27,7 @@ def upload_of(tmp_path: Path, sha256: str = "a" * 64) -> Upload:
         sources.append(SourceFile(name, path))
     work = tmp_path / "work"
     work.mkdir()
-    return Upload(project_id=DEFAULT_PROJECT, sources=sources, sha256=sha256, workspace=work)
+    return Upload(project_id=DEFAULT_PROJECT, sources=sources, workspace=work)
 
 
 def test_the_order_of_files_does_not_change_their_hash() -> None:
