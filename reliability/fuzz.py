@@ -36,8 +36,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FORMATS = ROOT.parent / "shared" / "data" / "formats"
 EXPECTED = {200, 201, 400, 413, 415, 422}
 LONGEST_S = 20.0
-# what a first request loads, a part keeps: readers of its format, models
-WARM_UP_CASES, WARM_UP_EXAMPLES = 2000, 5
+# what a first request loads, a part keeps: readers of its format, models. And memory is level only
+# once every reader has had files of every size beside those of the others.
+WARM_UP_CASES, WARM_UP_EXAMPLES = 10_000, 5
 LONG_S = 1800.0
 ALL_PHASES = "examples,coverage,fuzzing"
 AT_ONCE = 4
@@ -56,7 +57,8 @@ def main() -> None:
         try:
             examples = arguments.examples
             print("warm-up:")
-            problems = warmed_up(trial, Path(folder), examples=examples)
+            print_memory(trial.memory_mb())
+            problems = warmed_up(trial, Path(folder), examples=examples, cases=arguments.cases)
             print("after it:")
             with watched(trial) as memory:
                 problems += fuzz_api(trial, Path(folder), examples=examples)
@@ -71,14 +73,18 @@ def main() -> None:
     sys.exit(bool(problems))
 
 
-def warmed_up(trial: Trial, folder: Path, *, examples: int) -> list[str]:
+def print_memory(used: Mapping[str, float]) -> None:
+    print("memory at the start, MB:", ", ".join(f"{part} {mb:.0f}" for part, mb in used.items()))
+
+
+def warmed_up(trial: Trial, folder: Path, *, examples: int, cases: int) -> list[str]:
     """Something of all that is to come, of a seed of its own; after it nothing may grow."""
     with trial.client() as client, ThreadPoolExecutor(AT_ONCE) as pool:
         long = _sent(client, beats_record("long", 2, duration_s=LONG_S)).json()["id"]
         list(pool.map(lambda _: _predicted(client, long), range(2 * AT_ONCE)))
     few = min(examples, WARM_UP_EXAMPLES)
     problems = fuzz_api(trial, folder, examples=few, phases="fuzzing")
-    return problems + fuzz_formats(trial, cases=WARM_UP_CASES, seed=0)
+    return problems + fuzz_formats(trial, cases=min(WARM_UP_CASES, cases), seed=0)
 
 
 def fuzz_api(trial: Trial, folder: Path, *, examples: int, phases: str = ALL_PHASES) -> list[str]:
