@@ -28,7 +28,7 @@ def settle() -> None:
 
 def share_memory() -> None:
     """Has all threads take their memory from two heaps, which keep up to 32 MB that is free; to be
-    called before there are threads.
+    called before there are many threads.
 
     By itself the GNU C library has up to eight heaps for each processor: what a request has needed
     once stays with the heap of its thread, and a process grows until each has served the largest.
