@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,10 +44,6 @@ from services.tracing import configure_tracing
 from services.version import code_version
 
 log = structlog.get_logger()
-
-# a thread that computes gives way to the event loop after so long: of Python's own 5 ms a few in a
-# row, one for each step of an answer, are more than a short answer may take
-GIVE_WAY_S = 0.0005
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -125,7 +120,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: ApiState = app.state.ectopy
-    sys.setswitchinterval(GIVE_WAY_S)
+    steady.give_way()
     answer_in(THREADS)
     try:
         await run_in_threadpool(_require_keys_for_others, state)

@@ -1,4 +1,4 @@
-"""A long-lived process's memory, once it has loaded what it will keep."""
+"""How a long-lived process divides time between its threads, and keeps its memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import sys
 # new objects until the collector looks at the youngest, and how often it looks at the older ones
 THRESHOLDS = (20_000, 20, 50)
 
+GIVE_WAY_S = 0.0005
 KEPT_BYTES = 32 * 2**20
 HEAPS = 2
 # of mallopt(3), in the GNU C library
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+
+def give_way() -> None:
+    """Has a thread that computes give way to others soon: of Python's own 5 ms a few in a row, one
+    for each step of an answer, are more than a short answer may take.
+    """
+    sys.setswitchinterval(GIVE_WAY_S)
 
 
 def settle() -> None:

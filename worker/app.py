@@ -59,6 +59,7 @@ def _start(sender: Any, **_: Any) -> None:
     sender.connection_errors = (*sender.connection_errors, AttributeError)
     _beside.extend([Heartbeat(runtime()), Upkeep(runtime()), Promotions(runtime())])
     _beside.append(Watchdog(runtime()))
+    steady.give_way()
     steady.settle()
     for thread in _beside:
         thread.start()
