@@ -71,8 +71,8 @@ def read_ahead(
     state: ApiState, upload: Upload, record_id: str
 ) -> Iterator[Callable[[], RecordRow]]:
     """Gives what makes an upload's row. A small upload is read at once, in a thread beside: whether
-    it is here already takes its hash and a question to the database, a third of the time that
-    reading takes. Where it is, it was read in vain.
+    it is here already takes its hash and a question to the database, less than reading takes.
+    Where it is, it was read in vain.
 
     Nothing is read any more, and no file put, once this has ended.
     """

@@ -25,7 +25,7 @@ from services.storage.base import Store
 from services.storage.factory import store_for
 
 # Threads that answer, in one process. With more of them than connections, those that come at once
-# make connections for a moment, each of which takes longer than ten short answers.
+# make connections for a moment, each of which takes longer than a short answer.
 THREADS = 6
 # datasets and checkpoints may take minutes, for which records do not wait
 ARCHIVES_AT_ONCE = 2

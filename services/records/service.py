@@ -6,7 +6,6 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ class Upload:
     patient_id: str | None = None
     hints: ReadHints = field(default_factory=ReadHints)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Of all files; by it the record is known when it comes again."""
         return content_sha256([(source.plain_name, source.sha256) for source in self.sources])

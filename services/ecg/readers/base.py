@@ -6,7 +6,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
@@ -27,7 +26,7 @@ class SourceFile:
     name: what the sender called it. A label: matched against other names, never opened.
     place: where we keep its bytes; never shown to the sender.
     held: the bytes, where they are in memory; at its place they are once somebody needs a path.
-    known_sha256: their hash, where it was taken on their way in.
+    known_sha256: their hash, where it was taken on their way in, or asked for before.
     """
 
     name: str
@@ -46,11 +45,15 @@ class SourceFile:
         """Its bytes, from the first one on."""
         return self.place.open("rb") if self.held is None else io.BytesIO(self.held)
 
-    @cached_property
+    @property
     def sha256(self) -> str:
-        """The hash of its bytes, in hexadecimal digits."""
-        if self.known_sha256 is not None:
-            return self.known_sha256
+        """The hash of its bytes, in hexadecimal digits; taken once."""
+        if self.known_sha256 is None:
+            # not by `cached_property`: in Python 3.11 one lock of it is held for all files at once
+            object.__setattr__(self, "known_sha256", self._hashed())
+        return str(self.known_sha256)
+
+    def _hashed(self) -> str:
         if self.held is not None:
             return hashlib.sha256(self.held).hexdigest()
         with self.place.open("rb") as stream:
