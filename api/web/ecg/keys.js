@@ -61,7 +61,8 @@ export function listenToKeys(table, signal) {
 function isTaken(event) {
   const { target } = event;
   if (document.querySelector("dialog[open]")) return true;
-  if (target.closest?.("input, select, textarea, [contenteditable]")) return true;
+  // a field of a dialog that was just closed keeps the focus for a moment, unseen
+  if (target.closest?.("input, select, textarea, [contenteditable]")?.checkVisibility()) return true;
   const inTable = target.closest?.(".beat-table, .trace-free-scroll, summary");
   return Boolean(inTable) && /^(Arrow|Home|End)/.test(event.key);
 }
