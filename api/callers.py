@@ -7,6 +7,7 @@ machine, and networks that a setting names, as the project `default`.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 
@@ -42,30 +43,36 @@ NOT_LOCAL = (
 class KeyRing:
     """Asks the database about keys. That there are some is never forgotten, for it stays so.
 
-    A good key is remembered for a few seconds while the database tells of every key that is
-    revoked, and not at all while it may not be heard: asking is a good part of a short answer.
+    A good key, and that there is none, are remembered for a few seconds while the database tells
+    of every key that is made or revoked. While it may not be heard, a key is not remembered at
+    all, and that there is none for a second: asking is a good part of a short answer.
     """
 
     def __init__(self, sessions: SessionFactory, *, is_told: Callable[[], bool]) -> None:
-        """is_told: whether the end of a key would be heard now."""
+        """is_told: whether the making and the end of a key would be heard now."""
         self._sessions, self._is_told = sessions, is_told
         self._configured = False
-        self._look_at = 0.0
+        self._none_at = -math.inf
         self._good: dict[str, tuple[float, GoodKey]] = {}
         self._forgotten = 0
 
     def known_to_be_configured(self) -> bool | None:
         """`are_configured` where that was found out a moment ago, else None."""
-        fresh = self._configured or time.monotonic() < self._look_at
+        remembered_s = REMEMBERED_S if self._is_told() else LOOK_AGAIN_S
+        fresh = self._configured or time.monotonic() < self._none_at + remembered_s
         return self._configured if fresh else None
 
     def are_configured(self) -> bool:
         known = self.known_to_be_configured()
         if known is not None:
             return known
+        forgotten, asked_at = self._forgotten, time.monotonic()
         with self._sessions() as session:
-            self._configured = keys.are_configured(session)
-        self._look_at = time.monotonic() + LOOK_AGAIN_S
+            if keys.are_configured(session):
+                self._configured = True
+        self._none_at = asked_at
+        if forgotten != self._forgotten:  # one was made meanwhile, perhaps after the look
+            self._none_at = -math.inf
         return self._configured
 
     def known_caller_of(self, text: str) -> Caller | None:
@@ -86,8 +93,9 @@ class KeyRing:
         return found.caller
 
     def forget(self) -> None:
-        """A key was revoked, or that may have been missed."""
+        """A key was made or revoked, or that may have been missed."""
         self._forgotten += 1
+        self._none_at = -math.inf
         self._good.clear()
 
 

@@ -30,7 +30,7 @@ SECRET_BYTES = 32
 _KEY = re.compile(r"ectopy_(?P<prefix>[a-z0-9]{8})_[A-Za-z0-9_-]{43}", re.ASCII)
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,49}", re.ASCII)
 _NO_SHA256 = "0" * 64
-CHANNEL = "ectopy_keys"  # of Postgres' notifications: a key was revoked
+CHANNEL = "ectopy_keys"  # of Postgres' notifications: a key was made or revoked
 REFUSED = "the API key is unknown, has expired or was revoked"
 MISSING = (
     "an API key is needed: send `Authorization: Bearer <key>`; `ectopy keys create` on the "
@@ -75,6 +75,7 @@ def create(
     )
     session.add(row)
     session.flush()
+    _tell(session)
     return row, text
 
 
@@ -88,7 +89,7 @@ def revoke(session: Session, reference: str) -> ApiKeyRow:
         raise NotFound(f"there is no API key {reference[:60]}")
     row.revoked_at = row.revoked_at or clock.now()
     session.flush()
-    session.execute(select(func.pg_notify(CHANNEL, "")))
+    _tell(session)
     return row
 
 
@@ -147,6 +148,10 @@ def is_good(row: ApiKeyRow) -> bool:
 def _is_good(revoked_at: datetime | None, expires_at: datetime | None) -> bool:
     expired = expires_at is not None and expires_at <= clock.now()
     return revoked_at is None and not expired
+
+
+def _tell(session: Session) -> None:
+    session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 def _scopes(names: Iterable[str]) -> list[str]:

@@ -61,6 +61,7 @@ def celery_app(broker_url: str) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
+            "ack_emulation": False,  # two ways to the broker and back to know what the row tells
             "socket_timeout": 10.0,
             "socket_connect_timeout": SOCKET_TIMEOUT_S,
             "socket_keepalive": True,

@@ -17,7 +17,7 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
-from api import examples
+from api import callers, examples
 from api.callers import LOCAL_PATHS, KeyRing, is_open
 from api.main import create_app
 from services import clock
@@ -178,6 +178,59 @@ def test_a_revoked_key_is_refused_at_once(service: Service, sessions: SessionFac
     # told by the database, in milliseconds
     eventually(lambda: service.ask(operation, text).status_code == 401, within_s=2.0)
     assert_problem(service.ask(operation, text), 401)
+
+
+def test_the_first_key_shuts_the_door_at_once(
+    settings: Settings, sessions: SessionFactory
+) -> None:
+    """That there is none is remembered; the database tells of the one that is made."""
+    app = create_app(settings)
+    with TestClient(app, client=("127.0.0.1", 1)) as client:
+        eventually(lambda: app.state.ectopy.waiter.hears, within_s=5.0)
+        assert client.get("/v1/records").status_code == 200
+        assert app.state.ectopy.key_ring.known_to_be_configured() is False
+        with sessions.begin() as session:
+            keys.create(session, name="first", scopes=["read"])
+        eventually(lambda: client.get("/v1/records").status_code == 401, within_s=2.0)
+
+
+def test_that_there_is_no_key_is_remembered_shortly_where_none_would_be_heard(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, now = True, 1000.0
+    monkeypatch.setattr(callers.time, "monotonic", lambda: now)
+    ring = KeyRing(sessions, is_told=lambda: told)
+    assert ring.known_to_be_configured() is None
+    assert not ring.are_configured()
+    now += callers.REMEMBERED_S - 0.1
+    assert ring.known_to_be_configured() is False
+    told = False
+    assert ring.known_to_be_configured() is None
+    assert not ring.are_configured()
+    now += callers.LOOK_AGAIN_S - 0.1
+    assert ring.known_to_be_configured() is False
+    ring.forget()
+    assert ring.known_to_be_configured() is None
+
+
+def test_a_key_that_is_made_while_one_is_looked_for_is_not_missed(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ring = KeyRing(sessions, is_told=lambda: True)
+    looked = keys.are_configured
+
+    def overtaken(session: Session) -> bool:
+        found = looked(session)
+        with sessions.begin() as other:
+            keys.create(other, name="first", scopes=["read"])
+        ring.forget()  # as when the notification comes before the answer is used
+        return found
+
+    monkeypatch.setattr(keys, "are_configured", overtaken)
+    assert not ring.are_configured()  # as it was when it was asked
+    monkeypatch.undo()
+    assert ring.known_to_be_configured() is None
+    assert ring.are_configured()
 
 
 def test_a_key_is_not_remembered_where_its_end_would_not_be_heard(
