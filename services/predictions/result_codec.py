@@ -10,8 +10,12 @@ import io
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
 
 from services.models.results import BeatResult, RiskResult
+
+_ZIP = b"PK"
 
 
 def summary_and_beats(result: BeatResult | RiskResult) -> tuple[dict[str, Any], bytes | None]:
@@ -41,17 +45,25 @@ def summary_and_beats(result: BeatResult | RiskResult) -> tuple[dict[str, Any], 
 
 def beat_result(summary: dict[str, Any], beats: bytes) -> BeatResult:
     """The kept arrays as a BeatResult again."""
-    with np.load(io.BytesIO(beats), allow_pickle=False) as arrays:
-        return BeatResult(
-            sampling_rate_hz=summary["sampling_rate_hz"],
-            leads_used=tuple(summary["leads_used"]),
-            labels=tuple(summary["labels"]),
-            sample=arrays["sample"],
-            label_index=arrays["label_index"].astype(np.int64),
-            probabilities=arrays["probabilities"],
-            unreadable=arrays["unreadable"],
-            notes=tuple(summary["notes"]),
-        )
+    arrays = _arrays(beats)
+    return BeatResult(
+        sampling_rate_hz=summary["sampling_rate_hz"],
+        leads_used=tuple(summary["leads_used"]),
+        labels=tuple(summary["labels"]),
+        sample=arrays["sample"],
+        label_index=arrays["label_index"].astype(np.int64),
+        probabilities=arrays["probabilities"],
+        unreadable=arrays["unreadable"],
+        notes=tuple(summary["notes"]),
+    )
+
+
+def _arrays(kept: bytes) -> dict[str, NDArray[Any]]:
+    """Of safetensors, or of the npz that was kept before 2026-11-28."""
+    if not kept.startswith(_ZIP):
+        return safetensors.numpy.load(kept)
+    with np.load(io.BytesIO(kept), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def _risk(result: RiskResult) -> dict[str, Any]:
