@@ -19,7 +19,7 @@ _ZIP = b"PK"
 
 
 def summary_and_beats(result: BeatResult | RiskResult) -> tuple[dict[str, Any], bytes | None]:
-    """What to keep: a small JSON object, and for beats an npz of arrays."""
+    """What to keep: a small JSON object, and for beats arrays as safetensors."""
     if isinstance(result, RiskResult):
         return _risk(result), None
     rate = result.mean_heart_rate_bpm()
@@ -32,15 +32,13 @@ def summary_and_beats(result: BeatResult | RiskResult) -> tuple[dict[str, Any], 
         "unreadable_beats": int(result.unreadable.sum()),
         "notes": list(result.notes),
     }
-    packed = io.BytesIO()
-    np.savez(
-        packed,
-        sample=result.sample.astype(np.int64),
-        label_index=result.label_index.astype(np.uint8),
-        probabilities=result.probabilities.astype(np.float32),
-        unreadable=result.unreadable,
-    )
-    return summary, packed.getvalue()
+    arrays: dict[str, NDArray[Any]] = {
+        "sample": np.ascontiguousarray(result.sample, np.int64),
+        "label_index": np.ascontiguousarray(result.label_index, np.uint8),
+        "probabilities": np.ascontiguousarray(result.probabilities, np.float32),
+        "unreadable": np.ascontiguousarray(result.unreadable, np.bool_),
+    }
+    return summary, safetensors.numpy.save(arrays)
 
 
 def beat_result(summary: dict[str, Any], beats: bytes) -> BeatResult:

@@ -45,9 +45,7 @@ class PredictionItemRow(Base):
     record_sha256: Mapped[str]
     done: Mapped[bool] = mapped_column(default=False)
     summary: Mapped[dict[str, Any] | None] = mapped_column(doc="all of the result but the beats")
-    beats: Mapped[bytes | None] = mapped_column(
-        doc="npz of arrays, see result_codec", deferred=True
-    )
+    beats: Mapped[bytes | None] = mapped_column(doc="arrays, see result_codec", deferred=True)
     error: Mapped[dict[str, Any] | None]
 
     __table_args__ = (Index("ix_prediction_items_record_id", "record_id"),)
