@@ -180,9 +180,7 @@ def test_a_revoked_key_is_refused_at_once(service: Service, sessions: SessionFac
     assert_problem(service.ask(operation, text), 401)
 
 
-def test_the_first_key_shuts_the_door_at_once(
-    settings: Settings, sessions: SessionFactory
-) -> None:
+def test_the_first_key_shuts_the_door_at_once(settings: Settings, sessions: SessionFactory) -> None:
     """That there is none is remembered; the database tells of the one that is made."""
     app = create_app(settings)
     with TestClient(app, client=("127.0.0.1", 1)) as client:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import sys
 
 import pytest
+
+needs_glibc = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="the GNU C library is asked"
+)
 
 # threads that need much one after the other, and a little more that stays; prints how many MB the
 # process has grown by when all else is free
@@ -42,12 +47,45 @@ print(resident_mb() - before)
 """
 
 
+# an array as a prediction needs it, again and again; prints how many pages it faulted for each
+AGAIN = """
+import resource, sys
+from services import steady
+
+if sys.argv[1:]:
+    steady.share_memory(heaps=1, kept_bytes=256 * 2**20)
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+for _ in range(3):
+    several = [b"x" * (8 * 2**20) for _ in range(8)]
+    del several
+before = faults()
+for _ in range(10):
+    several = [b"x" * (8 * 2**20) for _ in range(8)]
+    del several
+print((faults() - before) / 10)
+"""
+
+
 def _left_mb(*told: str) -> float:
-    command = [sys.executable, "-c", NEEDED_ONCE, *told]
+    return _printed(NEEDED_ONCE, *told)
+
+
+def _printed(program: str, *told: str) -> float:
+    command = [sys.executable, "-c", program, *told]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the GNU C library is asked")
+@needs_glibc
 def test_what_one_thread_needed_serves_the_next() -> None:
     assert _left_mb("told") < 0.5 * _left_mb()
+
+
+@needs_glibc
+def test_what_a_prediction_needed_serves_the_next() -> None:
+    of_arrays = 8 * 8 * 2**20 / resource.getpagesize()
+    assert _printed(AGAIN) > 0.5 * of_arrays
+    assert _printed(AGAIN, "told") < 0.01 * of_arrays
