@@ -6,6 +6,10 @@ Starts the service for itself in a temporary folder, as `ectopy serve` does. Wha
 the wall time of a request, from sending the first byte to having the last, without the pipeline's
 own time as API and worker log it: reading and decoding the upload, and the predictor's work. The
 client is a bare one, over a connection that stands: its request is made before the time begins.
+
+Beside each upload something of a known length is timed that is not ours, the same record's R peaks
+by NeuroKit2 (1.2 s on two quiet cores, where the aims are from): so figures of a machine whose
+speed drifts can be compared.
 """
 
 from __future__ import annotations
@@ -28,7 +32,8 @@ import httpx2
 import numpy as np
 import psutil
 
-from benchmarks.records import wfdb_files
+from benchmarks.ecgbert_plain import plain_peaks
+from benchmarks.records import GAIN, two_leads, wfdb_files
 
 START_PATIENCE_S = 120.0
 WARM_UP = 2  # requests that do not count
@@ -126,13 +131,15 @@ def _peak_mb(pid: int) -> float:
 
 
 def _report_speed(service: Service, runs: int) -> None:
-    walls, reads, predictors, beside, stored = [], [], [], [], []
+    walls, reads, predictors, beside, stored, known = [], [], [], [], [], []
     for variant in range(runs + WARM_UP):
         files = wfdb_files(30, variant=variant)
+        known_s = _of_known_length(variant)
         wall, body = service.predict(files)
         again_s, again = _of_stored_record(service, body["record_id"])
         if variant < WARM_UP:
             continue
+        known.append(known_s)
         walls.append(wall)
         reads.append(service.pipeline_s("record.read", record_id=body["record_id"]))
         predictors.append(service.pipeline_s("record.predicted", prediction_id=body["id"]))
@@ -148,9 +155,17 @@ def _report_speed(service: Service, runs: int) -> None:
         ("the predictor", predictors),
         ("the API adds", beside),
         ("the API adds to a stored record", stored),
+        ("beside: NeuroKit2's R peaks", known),
     ):
         low, middle, high = 1000 * np.quantile(found, (0, 0.5, 1))
         print(f"  {name:<32}{middle:8.1f} ms   ({low:.1f} to {high:.1f})")
+
+
+def _of_known_length(variant: int) -> float:
+    signal = two_leads(30, variant=variant) / GAIN
+    started = time.perf_counter()
+    plain_peaks(signal)
+    return time.perf_counter() - started
 
 
 def _of_stored_record(service: Service, record_id: str) -> tuple[float, dict[str, Any]]:
