@@ -7,9 +7,9 @@ the wall time of a request, from sending the first byte to having the last, with
 own time as API and worker log it: reading and decoding the upload, and the predictor's work. The
 client is a bare one, over a connection that stands: its request is made before the time begins.
 
-Beside each upload something of a known length is timed that is not ours, the same record's R peaks
-by NeuroKit2 (1.2 s on two quiet cores, where the aims are from): so figures of a machine whose
-speed drifts can be compared.
+Beside each upload something is timed that is not ours, the same record's R peaks by NeuroKit2: so
+figures of a machine whose speed drifts can be compared. (A record of MIT-BIH takes a quarter
+longer, and took 1.2 s on the two quiet cores that the aims are from.)
 """
 
 from __future__ import annotations
