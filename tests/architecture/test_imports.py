@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = ("torch", "sklearn", "neurokit2", "matplotlib", "pandas", "safetensors")
+HEAVY = ("torch", "sklearn", "neurokit2", "matplotlib", "pandas")
 
 
 def modules_after(statement: str) -> set[str]:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from api.main import create_app
+from ectopy.commands import backup as module
 from ectopy.commands.backup import backup, restore
 from ectopy.commands.migrate import bring_up
 from services.access import keys
@@ -82,8 +83,6 @@ def test_a_record_stays_until_its_files_are_copied(
     settings: Settings, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who removes one meanwhile waits for the archive."""
-    from ectopy.commands import backup as module
-
     with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
         record = upload(client, beats_record("a", 1))["id"]
     seen: list[str] = []
@@ -113,6 +112,30 @@ def test_another_archive_is_refused_and_nothing_changes(
     with pytest.raises(MalformedInput, match="ectopy backup"):
         restore(elsewhere.database, elsewhere, other)
     assert models_of(elsewhere.database) > 0
+
+
+@pytest.mark.parametrize("name", ["store/../evil", "store//evil", "store/"])
+def test_no_file_is_restored_outside_of_the_store(tmp_path: Path, name: str) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("store/records/rec_1/signal.npy"), io.BytesIO())
+        archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with (
+        tarfile.open(tmp_path / "a.tar") as archive,
+        pytest.raises(MalformedInput, match="outside"),
+    ):
+        module._files_back(archive, tmp_path / "store")
+    assert not (tmp_path / "evil").exists()
+    assert (tmp_path / "store/records/rec_1/signal.npy").exists()
+
+
+def test_links_are_not_restored(tmp_path: Path) -> None:
+    link = tarfile.TarInfo("store/records/rec_1/signal.npy")
+    link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        archive.addfile(link)
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        assert module._files_back(archive, tmp_path / "store") == 0
+    assert list((tmp_path / "store").iterdir()) == []
 
 
 def models_of(url: URL) -> int:
