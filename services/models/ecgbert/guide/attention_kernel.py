@@ -36,8 +36,8 @@ _I32, _F32 = ir.IntType(32), ir.FloatType()
 
 
 def _use_whole_registers() -> None:
-    """LLVM takes half of an AVX-512 register, lest the clock of old processors falls; in loops as
-    dense as these the whole is 1.5 times as fast. To be asked for before anything is compiled.
+    """LLVM takes half of an AVX-512 register, lest the clock of old processors falls; loops as
+    dense as these want the whole. To be asked for before anything is compiled.
     """
     features = binding.get_host_cpu_features()
     if features.get("avx512f") and config.ENABLE_AVX and config.CPU_FEATURES is None:
