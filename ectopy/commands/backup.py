@@ -71,22 +71,45 @@ def backup(url: URL, settings: Settings, target: Path) -> Kept:
 
 
 def restore(url: URL, settings: Settings, source: Path) -> Kept:
-    """Fills an empty database and store; StateConflict for one that holds something."""
-    with tarfile.open(source) as archive:
+    """Fills an empty database and store, both or neither.
+
+    StateConflict for one that holds something, MalformedInput for what is no whole archive.
+    """
+    with _opened(source) as archive:
         manifest = _manifest(archive)
+        files = [] if settings.storage_url else _files_in(archive)
         with _connected(url) as database:
             _require_empty(database, settings)
         downgrade(url, "base")
         upgrade(url, manifest["revision"])
-        with _connected(url) as database:
+        with _connected(url) as database, _no_records_unless_whole(settings.store_dir):
             rows = {
                 name: _rows_back(database, archive, name, columns)
                 for name, columns in manifest["tables"].items()
             }
+            _files_back(archive, files, settings.store_dir)
             database.commit()
-        files = 0 if settings.storage_url else _files_back(archive, settings.store_dir)
     bring_up(url)
-    return Kept(rows, files)
+    return Kept(rows, len(files))
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[tarfile.TarFile]:
+    try:
+        with tarfile.open(source) as archive:
+            yield archive
+    except tarfile.TarError as error:
+        raise MalformedInput(f"this is no whole archive of `ectopy backup`: {error}") from error
+
+
+@contextmanager
+def _no_records_unless_whole(store: Path) -> Iterator[None]:
+    """There were none before: where it fails, it can be tried again."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(store / "records", ignore_errors=True)
+        raise
 
 
 @contextmanager
@@ -201,24 +224,31 @@ def _rows_back(
     return count
 
 
-def _files_back(archive: tarfile.TarFile, store: Path) -> int:
-    """Under the store's folder and nowhere else: no links, and no names that lead out of it.
+def _files_in(archive: tarfile.TarFile) -> list[tuple[tarfile.TarInfo, PurePosixPath]]:
+    """Each file with its place under the store's folder: no links, no names that lead out of it.
 
     By hand, for `tarfile`'s own filter against that is not in the first versions of Python 3.11.
     """
-    count = 0
-    store.mkdir(parents=True, exist_ok=True)
+    found = []
     for entry in archive:
         if not entry.name.startswith(FILES) or not entry.isfile():
             continue
         inside = PurePosixPath(entry.name.removeprefix(FILES))
-        content = archive.extractfile(entry)
-        if content is None or inside.is_absolute() or ".." in inside.parts or not inside.parts:
+        if inside.is_absolute() or ".." in inside.parts or not inside.parts:
             raise MalformedInput(f"the archive names a file outside of the store: {entry.name!r}")
+        found.append((entry, inside))
+    return found
+
+
+def _files_back(
+    archive: tarfile.TarFile, files: list[tuple[tarfile.TarInfo, PurePosixPath]], store: Path
+) -> None:
+    store.mkdir(parents=True, exist_ok=True)
+    for entry, inside in files:
+        content = archive.extractfile(entry)
+        assert content is not None  # it is a file
         target = store / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # the shipped models are there, and may be links
         with content, target.open("xb") as file:
             shutil.copyfileobj(content, file, COPY_BYTES)
-        count += 1
-    return count

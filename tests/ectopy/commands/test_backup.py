@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,15 +118,12 @@ def test_another_archive_is_refused_and_nothing_changes(
 @pytest.mark.parametrize("name", ["store/../evil", "store//evil", "store/"])
 def test_no_file_is_restored_outside_of_the_store(tmp_path: Path, name: str) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("store/records/rec_1/signal.npy"), io.BytesIO())
         archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     with (
         tarfile.open(tmp_path / "a.tar") as archive,
         pytest.raises(MalformedInput, match="outside"),
     ):
-        module._files_back(archive, tmp_path / "store")
-    assert not (tmp_path / "evil").exists()
-    assert (tmp_path / "store/records/rec_1/signal.npy").exists()
+        module._files_in(archive)
 
 
 def test_links_are_not_restored(tmp_path: Path) -> None:
@@ -134,8 +132,42 @@ def test_links_are_not_restored(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
         archive.addfile(link)
     with tarfile.open(tmp_path / "a.tar") as archive:
-        assert module._files_back(archive, tmp_path / "store") == 0
-    assert list((tmp_path / "store").iterdir()) == []
+        assert module._files_in(archive) == []
+
+
+def test_what_cannot_be_restored_whole_is_not_begun(
+    settings: Settings, elsewhere: Settings, tmp_path: Path
+) -> None:
+    """An archive with a name that leads out, one that was cut off: the next try finds nothing."""
+    with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
+        upload(client, beats_record("a", 1))
+    whole, out, cut = (tmp_path / f"{name}.tar" for name in ("whole", "out", "cut"))
+    kept = backup(settings.database, settings, whole)
+    shutil.copy(whole, out)
+    with tarfile.open(out, "a") as archive:
+        archive.addfile(tarfile.TarInfo("store/../evil"), io.BytesIO())
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    for damaged in (out, cut):
+        with pytest.raises(MalformedInput):
+            restore(elsewhere.database, elsewhere, damaged)
+        assert models_of(elsewhere.database) > 0
+    assert restore(elsewhere.database, elsewhere, whole) == kept
+
+
+def test_a_store_that_cannot_take_the_files_leaves_no_rows(
+    settings: Settings, elsewhere: Settings, tmp_path: Path
+) -> None:
+    with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
+        upload(client, beats_record("a", 1))
+    archive = tmp_path / "a.tar"
+    kept = backup(settings.database, settings, archive)
+    in_the_way = elsewhere.store_dir / "records"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_bytes(b"")
+    with pytest.raises(OSError, match="records"):
+        restore(elsewhere.database, elsewhere, archive)
+    in_the_way.unlink()
+    assert restore(elsewhere.database, elsewhere, archive) == kept
 
 
 def models_of(url: URL) -> int:
