@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own convention
 from torch import Tensor, nn
 
 from services.models.deepecg import spec
-from services.models.deepecg.dense import Dense
+from services.models.deepecg.dense import Dense, GroupedConv
 from services.models.deepecg.network import EncoderLayer, PositionConv, RiskNetwork, mean_of_nonzero
 
 
@@ -57,16 +57,13 @@ class FusedPosition(nn.Module):
     def __init__(self, position: PositionConv) -> None:
         super().__init__()
         conv = position.conv()
-        self.groups, self.surplus = conv.groups, position.surplus
-        self.kernel, self.bias = _frozen(conv.kernel()), _frozen(conv.bias)
+        self.surplus = position.surplus
+        self.conv = GroupedConv(conv.kernel(), conv.bias, groups=conv.groups)
 
     def forward(self, x: Tensor) -> Tensor:
         """To be added to its input."""
-        taps = self.kernel.shape[-1]
-        out = F.conv1d(
-            x.transpose(1, 2), self.kernel, self.bias, padding=taps // 2, groups=self.groups
-        )
-        return F.gelu(out[..., : out.shape[-1] - self.surplus]).transpose(1, 2)
+        out: Tensor = self.conv(x)
+        return out[:, : out.shape[1] - self.surplus]
 
 
 class FusedLayer(nn.Module):
