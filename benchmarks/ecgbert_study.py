@@ -1,7 +1,7 @@
 """What choices of the guide's network are worth: F1 by patients held out, inside DS1 alone.
 
 python -m benchmarks.ecgbert_study --mitdb FOLDER [--checkpoint FOLDER --clusters FOLDER]
-    [--variants repaired ...] [--minutes 5] [--folds 2] [--seeds 0 1]
+    [--variants repaired ...] [--minutes 5] [--epochs 13] [--folds 2] [--seeds 0 1]
 
 Folds are by patient and the same for every variant; nothing of DS2 is read. A beat is scored at the
 R peaks that the detector finds, matched to annotations within 150 ms; missed beats count.
@@ -116,6 +116,8 @@ def main() -> None:
         folds = _folds(records, arguments.folds)
         for name in arguments.variants:
             given, from_base = VARIANTS[name]
+            if arguments.epochs:
+                given = {**given, "epochs": arguments.epochs}
             if from_base and base is None:
                 continue
             for seed in arguments.seeds:
@@ -189,6 +191,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scratch", type=Path, help="where some gigabytes may lie meanwhile")
     parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=list(VARIANTS))
     parser.add_argument("--minutes", type=float, help="of each record; all of it by default")
+    parser.add_argument("--epochs", type=int, help="of every variant, instead of its own number")
     parser.add_argument("--folds", type=int, default=2)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     return parser.parse_args()
