@@ -13,6 +13,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -20,11 +22,18 @@ from torch import Tensor
 
 from services.models.deepecg.dense import pack_all
 from services.models.deepecg.fused_network import FusedRiskNetwork
-from services.models.deepecg.network import NetworkConfig, RiskNetwork
+from services.models.deepecg.network import (
+    EncoderLayer,
+    NetworkConfig,
+    RiskNetwork,
+    SelfAttention,
+)
 from services.models.deepecg.spec import LEADS, WINDOW_SAMPLES
 
 FLOP_PER_RECORD = 29.2e9
 GPU_BATCHES = (1, 64, 256)
+
+Sides = dict[str, Callable[[], Tensor]]
 
 
 def main() -> None:
@@ -38,7 +47,7 @@ def main() -> None:
         torch.set_num_threads(threads)
         for batch in arguments.batches:
             x = torch.randn(batch, len(LEADS), WINDOW_SAMPLES)
-            sides = {"plain": lambda x=x: plain_logits(network, x), "ours": lambda x=x: fused(x)}
+            sides: Sides = {"plain": partial(plain_logits, network, x), "ours": partial(fused, x)}
             _report(f"cpu, {threads} thread(s), batch {batch}", sides, arguments.rounds, batch)
     if torch.cuda.is_available():
         _gpu(network, arguments.rounds)
@@ -52,14 +61,15 @@ def plain_logits(network: RiskNetwork, signal: Tensor) -> Tensor:
     x = backbone.post_extract_proj(backbone.layer_norm(features))
     x = backbone.encoder.layer_norm(x + backbone.conv_pos(x))
     x = x.transpose(0, 1)  # (tokens, n, width)
-    for layer in backbone.encoder.layers:
+    for layer in cast(list[EncoderLayer], list(backbone.encoder.layers)):
         x = layer.self_attn_layer_norm(x + _plain_attention(layer.self_attn, x))
         x = layer.final_layer_norm(x + layer.fc2(F.gelu(layer.fc1(x))))
     x = x.transpose(0, 1)
-    return network.proj(x.sum(dim=1) / (x != 0).sum(dim=1))
+    logits: Tensor = network.proj(x.sum(dim=1) / (x != 0).sum(dim=1))
+    return logits
 
 
-def _plain_attention(attention: torch.nn.Module, x: Tensor) -> Tensor:
+def _plain_attention(attention: SelfAttention, x: Tensor) -> Tensor:
     tokens, n, width = x.shape
     size = width // attention.heads
     q, k, v = (
@@ -68,12 +78,11 @@ def _plain_attention(attention: torch.nn.Module, x: Tensor) -> Tensor:
     )
     weights = torch.softmax(torch.bmm(q * size**-0.5, k.transpose(1, 2)), dim=-1)
     mixed = torch.bmm(weights, v).transpose(0, 1).contiguous().view(tokens, n, width)
-    return attention.out_proj(mixed)
+    out: Tensor = attention.out_proj(mixed)
+    return out
 
 
-def _report(
-    title: str, sides: dict[str, Callable[[], Tensor]], rounds: int, batch: int, wait: bool = False
-) -> None:
+def _report(title: str, sides: Sides, rounds: int, batch: int, wait: bool = False) -> None:
     with torch.inference_mode():
         logits = {name: run().float().cpu() for name, run in sides.items()}  # warms up as well
         times = _alternating(sides, rounds, wait=wait)
@@ -87,9 +96,7 @@ def _report(
     print(f"  ratio  best {best:.2f}, median {usual:.2f}")
 
 
-def _alternating(
-    sides: dict[str, Callable[[], Tensor]], rounds: int, *, wait: bool
-) -> dict[str, list[float]]:
+def _alternating(sides: Sides, rounds: int, *, wait: bool) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(rounds):
         for name, run in sides.items():
@@ -109,7 +116,7 @@ def _gpu(network: RiskNetwork, rounds: int) -> None:
     fused.compute_in(torch.float16)
     for batch in GPU_BATCHES:
         x = torch.randn(batch, len(LEADS), WINDOW_SAMPLES, device="cuda")
-        sides = {"plain": lambda x=x: plain_logits(network, x), "ours": lambda x=x: fused(x)}
+        sides: Sides = {"plain": partial(plain_logits, network, x), "ours": partial(fused, x)}
         _report(f"cuda, float16, batch {batch}", sides, rounds, batch, wait=True)
         with torch.inference_mode():
             best = min(_alternating({"ours": sides["ours"]}, rounds, wait=True)["ours"])

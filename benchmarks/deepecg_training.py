@@ -89,7 +89,8 @@ def _report_step(records: list[LabelledRecord], rounds: int, device: str) -> Non
 
     signal = np.stack([each.record.signal for each in records]).astype(np.float32)
     label = np.array([each.label for each in records], np.float32)
-    arrays = {"signal": signal, "label": label, "record": np.arange(len(records))}
+    arrays: dict[str, np.ndarray[Any, Any]] = {"signal": signal, "label": label}
+    arrays["record"] = np.arange(len(records))
     windows, size = Windows(arrays), 4
     few = Windows({name: array[:2] for name, array in arrays.items()})
     chosen = {name: each.default for name, each in HYPERPARAMETERS.items()}

@@ -211,7 +211,7 @@ def _own_step(
             inputs, target = data.batch(chunk, generator)
             value = loss(module(*inputs), target).mean()
             optimizer.zero_grad()
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
 
     return step

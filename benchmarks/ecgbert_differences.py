@@ -13,6 +13,7 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pywt
@@ -71,7 +72,7 @@ def gains() -> None:
         tone = np.sin(2 * np.pi * hz * time_s)[None]
         narrow, rate = tone.astype(np.float32), SAMPLING_RATE_HZ
         stopped = bandstopped(tone, sampling_rate_hz=rate)
-        made = (
+        made: tuple[NDArray[Any], ...] = (
             stopped,
             filtering.bandstopped(narrow, sampling_rate_hz=rate),
             without_details(stopped),
@@ -88,7 +89,8 @@ def without_approximation(signal: NDArray[np.float64], *, level: int = 8) -> NDA
     """What the guide's words would be: the wavelet's slow part taken off, here below 0.7 Hz."""
     parts = pywt.wavedec(signal[0], WAVELET, level=level)
     slow = pywt.waverec([parts[0], *(np.zeros_like(part) for part in parts[1:])], WAVELET)
-    return signal - slow[: signal.shape[1]]
+    rest: NDArray[np.float64] = signal - slow[: signal.shape[1]]
+    return rest
 
 
 def detection(prepared: Prepared, run: StageRun) -> None:

@@ -165,7 +165,8 @@ def _fold(
         )  # fmt: skip
     with one_thread():
         found = [_confusion(network, each, fold.records[each.record]) for each in judged]
-    return np.sum(found, axis=0)
+    summed: NDArray[np.int64] = np.sum(found, axis=0)
+    return summed
 
 
 def _confusion(network: Any, sentences: RecordSentences, record: EcgRecord) -> NDArray[np.int64]:

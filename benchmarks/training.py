@@ -128,7 +128,7 @@ def bare_loop(network: nn.Module, data: MadeBeats, plan: EnginePlan, device: str
     )
     average = torch.optim.swa_utils.AveragedModel(
         network,
-        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY),
+        multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(DECAY),  # type: ignore[no-untyped-call]
         use_buffers=True,
     )
     loss = nn.CrossEntropyLoss()

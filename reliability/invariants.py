@@ -21,7 +21,10 @@ END_PATIENCE_S = 600.0
 class Held(Protocol):
     """Where a service keeps everything."""
 
-    data: Path
+    @property
+    def data(self) -> Path:
+        """Its folder."""
+        ...
 
     def database_url(self) -> str:
         """As psycopg takes it."""

@@ -197,6 +197,7 @@ def dicom(*, n_samples: int = N_SAMPLES, syntax: str = "1.2.840.10008.1.2.1") ->
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pydicom.dataset import Dataset, FileMetaDataset
+        from pydicom.uid import UID
 
         channels = []
         for code, meaning in (("2:1", "Lead I"), ("2:2", "Lead II")):
@@ -217,10 +218,11 @@ def dicom(*, n_samples: int = N_SAMPLES, syntax: str = "1.2.840.10008.1.2.1") ->
         wave.add_new(0x54001010, "OW", made_counts().T.tobytes())
         whole = Dataset()
         whole.PatientName, whole.WaveformSequence = "Doe^John", [wave]
-        whole.SOPClassUID, whole.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.9.1.1", "1.2.3"
+        whole.SOPClassUID = UID("1.2.840.10008.5.1.4.1.1.9.1.1")
+        whole.SOPInstanceUID = UID("1.2.3")
         whole.AcquisitionDateTime = "20260302130500"
         whole.file_meta = FileMetaDataset()
-        whole.file_meta.TransferSyntaxUID = syntax
+        whole.file_meta.TransferSyntaxUID = UID(syntax)
         whole.file_meta.MediaStorageSOPClassUID = whole.SOPClassUID
         whole.file_meta.MediaStorageSOPInstanceUID = whole.SOPInstanceUID
         target = io.BytesIO()

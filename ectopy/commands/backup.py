@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import psycopg
 from psycopg import sql
@@ -245,8 +245,7 @@ def _files_back(
 ) -> None:
     store.mkdir(parents=True, exist_ok=True)
     for entry, inside in files:
-        content = archive.extractfile(entry)
-        assert content is not None  # it is a file
+        content = cast(IO[bytes], archive.extractfile(entry))  # None for what is no file
         target = store / inside
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # the shipped models are there, and may be links

@@ -73,9 +73,7 @@ class GroupedConv(nn.Module):
         by_width = x.transpose(1, 2)
         if self._packed is None:
             return F.gelu(
-                F.conv1d(
-                    by_width, self.weight, self.bias, padding=self.padding, groups=self.groups
-                )
+                F.conv1d(by_width, self.weight, self.bias, padding=self.padding, groups=self.groups)
             ).transpose(1, 2)
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(
             by_width[:, :, None], self._packed, self.bias, [0, self.padding], [1, 1], [1, 1],

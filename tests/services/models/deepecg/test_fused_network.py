@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from services.models.deepecg.dense import Dense, can_pack, pack_all
+from services.models.deepecg.dense import Dense, GroupedConv, can_pack, pack_all
 from services.models.deepecg.fused_network import FusedRiskNetwork
 from services.models.deepecg.network import NetworkConfig
 from tests.services.models.deepecg.small import SMALL, small_network, twelve_lead_signal
@@ -30,20 +30,27 @@ def test_an_odd_positional_kernel_keeps_its_last_token(x: torch.Tensor) -> None:
         assert (FusedRiskNetwork(network)(x) - network(x)).abs().max() < 1e-5
 
 
-def test_packed_weights_give_the_same_logits(x: torch.Tensor) -> None:
+@pytest.mark.parametrize("samples", [2500, 1003, 16])
+@pytest.mark.parametrize("taps", [SMALL.position_kernel, 7])
+def test_packed_weights_give_the_same_logits(x: torch.Tensor, samples: int, taps: int) -> None:
     if not can_pack():
         pytest.skip("this CPU or this build of torch has no oneDNN")
-    network = small_network()
+    network = small_network(config=NetworkConfig(**{**SMALL.as_card(), "position_kernel": taps}))
     fused = FusedRiskNetwork(network)
     assert pack_all(fused)
     with torch.inference_mode():
-        assert (fused(x) - network(x)).abs().max() < 1e-5
+        difference = fused(x[..., :samples]) - network(x[..., :samples])
+        assert difference.abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("part", [Dense, GroupedConv])
 def test_packing_is_left_alone_where_it_would_change_numbers(
-    monkeypatch: pytest.MonkeyPatch, x: torch.Tensor
+    monkeypatch: pytest.MonkeyPatch, x: torch.Tensor, part: type[torch.nn.Module]
 ) -> None:
-    monkeypatch.setattr(Dense, "pack", lambda self: setattr(self, "bias", None))
+    def wrong(self: torch.nn.Module) -> None:
+        self.bias = torch.nn.Parameter(torch.zeros_like(self.bias))
+
+    monkeypatch.setattr(part, "pack", wrong)
     network = small_network()
     fused = FusedRiskNetwork(network)
 
