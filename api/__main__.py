@@ -9,11 +9,13 @@ import argparse
 import os
 import signal
 import sys
+import tempfile
 
 import uvicorn
 
 from api import processes
 from services.settings import Settings
+from services.storage.factory import workspaces
 from services.telemetry import configure_logging
 
 PATIENCE_S = 10  # for requests that are under way when we are to end
@@ -37,6 +39,7 @@ def main() -> None:
     settings = Settings()
     count = 1 if folders else processes.chosen_count(settings)
     configure_logging(level=settings.log_level, log_format=settings.log_format)
+    _spool_where_there_is_room(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # with what is to be tidied up
     with processes.shared_folder() as folder:
         os.environ[processes.FOLDER] = str(folder)
@@ -62,6 +65,13 @@ def main() -> None:
             proxy_headers=True,
             forwarded_allow_ips=LOOPBACK,
         )
+
+
+def _spool_where_there_is_room(settings: Settings) -> None:
+    """Large uploads come in on the data volume: a /tmp may be memory, or everybody's."""
+    if "TMPDIR" not in os.environ:
+        os.environ["TMPDIR"] = str(workspaces(settings).resolve())  # of our processes as well
+        tempfile.tempdir = None  # to be asked for again
 
 
 if __name__ == "__main__":

@@ -58,9 +58,14 @@ def workspace(settings: Settings) -> tempfile.TemporaryDirectory[str]:
 
     On the data volume, where there is room for large records, unlike some /tmp.
     """
+    return tempfile.TemporaryDirectory(dir=workspaces(settings), ignore_cleanup_errors=True)
+
+
+def workspaces(settings: Settings) -> Path:
+    """The folder of them all."""
     folder = settings.data_dir / "tmp"
     folder.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True)
+    return folder
 
 
 def forget_old_workspaces(settings: Settings, *, older_than_s: float) -> None:

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -118,6 +118,15 @@ def answered_by_both(ask: Callable[[], httpx.Response], api: Api) -> list[int]:
     return statuses
 
 
+def open_files(pid: int) -> list[str]:
+    """Names of what a process has open, those that are removed already too."""
+    names = []
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            names.append(str(file.readlink()))
+    return names
+
+
 @pytest.mark.parametrize(("usable", "count"), [(1, 1), (2, 2), (64, processes.MOST_UNASKED)])
 def test_they_are_as_many_as_told_or_by_the_processors(
     monkeypatch: pytest.MonkeyPatch, usable: int, count: int
@@ -184,6 +193,29 @@ def test_one_process_alone_tidies_up_too(
         ).parent
         assert "ectopy_api_processes 1.0" in api.get("/metrics").text
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_comes_in_is_spooled_on_the_data_volume(
+    settings: Settings, environment: dict[str, str], tmp_path: Path, count: int
+) -> None:
+    told = {name: value for name, value in environment.items() if name != "TMPDIR"}
+    told |= {"ECTOPY_API_PROCESSES": str(count)}
+    spooled = 9_000_000  # more than stays in memory
+    head = (
+        "POST /v1/records HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {2 * spooled}\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="a.dat"\r\n\r\n'
+    )
+    with started(told, tmp_path / "api.log", count=count) as api:
+        pids = [each.pid for each in (api.parent, *api.children())]
+        with socket.create_connection(("127.0.0.1", api.port)) as client:
+            client.sendall(head.encode() + bytes(spooled))
+            place = f"{settings.data_dir.resolve()}/tmp/"
+            eventually(
+                lambda: any(name.startswith(place) for pid in pids for name in open_files(pid)),
+                within_s=PATIENCE_S,
+            )
 
 
 def test_requests_are_counted_by_all_and_those_of_a_dead_one_stay_counted(api: Api) -> None:
