@@ -12,7 +12,7 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -77,12 +77,13 @@ def restore(url: URL, settings: Settings, source: Path) -> Kept:
     """
     with _opened(source) as archive:
         manifest = _manifest(archive)
+        _require_rows(archive, manifest["tables"])
         files = [] if settings.storage_url else _files_in(archive)
         with _connected(url) as database:
             _require_empty(database, settings)
         downgrade(url, "base")
         upgrade(url, manifest["revision"])
-        with _connected(url) as database, _no_records_unless_whole(settings.store_dir):
+        with _connected(url) as database, _no_records_unless_whole(settings):
             rows = {
                 name: _rows_back(database, archive, name, columns)
                 for name, columns in manifest["tables"].items()
@@ -103,12 +104,13 @@ def _opened(source: Path) -> Iterator[tarfile.TarFile]:
 
 
 @contextmanager
-def _no_records_unless_whole(store: Path) -> Iterator[None]:
+def _no_records_unless_whole(settings: Settings) -> Iterator[None]:
     """There were none before: where it fails, it can be tried again."""
     try:
         yield
     except BaseException:
-        shutil.rmtree(store / "records", ignore_errors=True)
+        if not settings.storage_url:  # else nothing was looked at there, and nothing written
+            shutil.rmtree(settings.store_dir / "records", ignore_errors=True)
         raise
 
 
@@ -202,12 +204,17 @@ def _require_empty(database: psycopg.Connection, settings: Settings) -> None:
         raise StateConflict(f"there are files in {records}; restore into a new folder")
 
 
+def _require_rows(archive: tarfile.TarFile, tables: Iterable[str]) -> None:
+    there = {entry.name for entry in archive if entry.isfile()}
+    for table in tables:
+        if ROWS + table not in there:
+            raise MalformedInput(f"the archive lacks the rows of {table}")
+
+
 def _rows_back(
     database: psycopg.Connection, archive: tarfile.TarFile, table: str, columns: list[str]
 ) -> int:
-    file = archive.extractfile(ROWS + table)
-    if file is None:
-        raise MalformedInput(f"the archive lacks the rows of {table}")
+    file = cast(IO[bytes], archive.extractfile(ROWS + table))  # None for what is no file
     with database.cursor() as cursor:
         with cursor.copy(_copying("from stdin", table, columns)) as rows:
             while chunk := file.read(COPY_BYTES):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -138,16 +139,21 @@ def test_links_are_not_restored(tmp_path: Path) -> None:
 def test_what_cannot_be_restored_whole_is_not_begun(
     settings: Settings, elsewhere: Settings, tmp_path: Path
 ) -> None:
-    """An archive with a name that leads out, one that was cut off: the next try finds nothing."""
+    """A name that leads out, rows that lack, an end that lacks: the next try finds nothing."""
     with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
         upload(client, beats_record("a", 1))
-    whole, out, cut = (tmp_path / f"{name}.tar" for name in ("whole", "out", "cut"))
+    names = ("whole", "out", "less", "cut")
+    whole, out, less, cut = (tmp_path / f"{name}.tar" for name in names)
     kept = backup(settings.database, settings, whole)
     shutil.copy(whole, out)
     with tarfile.open(out, "a") as archive:
         archive.addfile(tarfile.TarInfo("store/../evil"), io.BytesIO())
+    with tarfile.open(whole) as archive, tarfile.open(less, "w") as rest:
+        for entry in archive:
+            if entry.name != "rows/predictions":
+                rest.addfile(entry, archive.extractfile(entry))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    for damaged in (out, cut):
+    for damaged in (out, less, cut):
         with pytest.raises(MalformedInput):
             restore(elsewhere.database, elsewhere, damaged)
         assert models_of(elsewhere.database) > 0
@@ -168,6 +174,26 @@ def test_a_store_that_cannot_take_the_files_leaves_no_rows(
         restore(elsewhere.database, elsewhere, archive)
     in_the_way.unlink()
     assert restore(elsewhere.database, elsewhere, archive) == kept
+
+
+def test_what_lay_beside_a_bucket_stays_when_its_rows_cannot_be_restored(
+    settings: Settings, elsewhere: Settings, tmp_path: Path
+) -> None:
+    whole, other = tmp_path / "whole.tar", tmp_path / "other.tar"
+    backup(settings.database, settings, whole)
+    with tarfile.open(whole) as archive, tarfile.open(other, "w") as rest:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            if entry.name == "rows/predictions":
+                entry.size, content = 4, io.BytesIO(b"what")
+            rest.addfile(entry, content)
+    beside = elsewhere.store_dir / "records" / "rec_1" / "signal.npy"
+    beside.parent.mkdir(parents=True)
+    beside.write_bytes(b"from before the bucket")
+    in_bucket = elsewhere.model_copy(update={"storage_url": "s3://bucket/prefix"})
+    with pytest.raises(psycopg.Error):
+        restore(in_bucket.database, in_bucket, other)
+    assert beside.exists()
 
 
 def models_of(url: URL) -> int:
