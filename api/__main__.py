@@ -39,9 +39,10 @@ def main() -> None:
     settings = Settings()
     count = 1 if folders else processes.chosen_count(settings)
     configure_logging(level=settings.log_level, log_format=settings.log_format)
-    _spool_where_there_is_room(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # with what is to be tidied up
     with processes.shared_folder() as folder:
+        # not before: where a shared folder has to be among temporary files, upkeep must not find it
+        _spool_where_there_is_room(settings)
         os.environ[processes.FOLDER] = str(folder)
         os.environ["ECTOPY_API_PROCESSES"] = str(count)
         uvicorn.run(

@@ -35,6 +35,7 @@ LEFT_OUT = frozenset({"workers", "training_groups", "training_places"})
 # what a new database has of itself
 SHIPPED = frozenset({"models", "model_versions", "answering_versions", "promotions"})
 COPY_BYTES = 1024 * 1024
+END = bytes(2 * tarfile.BLOCKSIZE)  # of every archive
 MAX_MANIFEST_BYTES = 1024 * 1024
 
 
@@ -77,6 +78,7 @@ def restore(url: URL, settings: Settings, source: Path) -> Kept:
     """
     with _opened(source) as archive:
         manifest = _manifest(archive)
+        _require_end(archive)
         _require_rows(archive, manifest["tables"])
         files = [] if settings.storage_url else _files_in(archive)
         with _connected(url) as database:
@@ -202,6 +204,16 @@ def _require_empty(database: psycopg.Connection, settings: Settings) -> None:
     records = settings.store_dir / "records"
     if not settings.storage_url and records.is_dir() and any(records.iterdir()):
         raise StateConflict(f"there are files in {records}; restore into a new folder")
+
+
+def _require_end(archive: tarfile.TarFile) -> None:
+    """For what is cut off between two files reads like an archive that has no more."""
+    last = archive.getmembers()[-1]
+    blocks = -(-last.size // tarfile.BLOCKSIZE)
+    content = cast(IO[bytes], archive.fileobj)
+    content.seek(last.offset_data + blocks * tarfile.BLOCKSIZE)
+    if content.read(len(END)) != END:
+        raise MalformedInput("the archive is cut off: it lacks its end")
 
 
 def _require_rows(archive: tarfile.TarFile, tables: Iterable[str]) -> None:

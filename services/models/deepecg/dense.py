@@ -1,8 +1,8 @@
 """Matrix product and convolution with bias and GELU, laid out for the processor they run on.
 
-On CPUs that oneDNN knows, a weight is rearranged once for its kernels. Measured for this network's
-shapes, on processors with AVX-512: 1.1 to 1.5 times the rate of the ordinary product (Zen), and
-twice that of the ordinary convolution, which rearranges its weight each time (Xeon).
+On CPUs that oneDNN knows, a weight is rearranged once for its kernels: measured 1.1 to 1.5 times
+the rate of the ordinary product for this network's shapes, on a Zen processor with AVX-512. The
+ordinary convolution rearranges its weight each time.
 """
 
 from __future__ import annotations

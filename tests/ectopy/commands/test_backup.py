@@ -139,11 +139,11 @@ def test_links_are_not_restored(tmp_path: Path) -> None:
 def test_what_cannot_be_restored_whole_is_not_begun(
     settings: Settings, elsewhere: Settings, tmp_path: Path
 ) -> None:
-    """A name that leads out, rows that lack, an end that lacks: the next try finds nothing."""
+    """A name that leads out, rows that lack, ends that lack: the next try finds nothing."""
     with TestClient(create_app(settings), client=("127.0.0.1", 1)) as client:
         upload(client, beats_record("a", 1))
-    names = ("whole", "out", "less", "cut")
-    whole, out, less, cut = (tmp_path / f"{name}.tar" for name in names)
+    names = ("whole", "out", "less", "cut", "ended")
+    whole, out, less, cut, ended_early = (tmp_path / f"{name}.tar" for name in names)
     kept = backup(settings.database, settings, whole)
     shutil.copy(whole, out)
     with tarfile.open(out, "a") as archive:
@@ -153,7 +153,9 @@ def test_what_cannot_be_restored_whole_is_not_begun(
             if entry.name != "rows/predictions":
                 rest.addfile(entry, archive.extractfile(entry))
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    for damaged in (out, less, cut):
+    with tarfile.open(whole) as archive:  # cut off just before a record's last file
+        ended_early.write_bytes(whole.read_bytes()[: archive.getmembers()[-1].offset])
+    for damaged in (out, less, cut, ended_early):
         with pytest.raises(MalformedInput):
             restore(elsewhere.database, elsewhere, damaged)
         assert models_of(elsewhere.database) > 0
