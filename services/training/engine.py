@@ -441,11 +441,14 @@ class _Run:
         return self.plan.epochs * self.updates_an_epoch
 
     def _eta_s(self) -> float | None:
-        done = self.state.update - self._started_at_update
-        if self.ended or done == 0:
+        """Seconds left at the pace so far; None where there was no update to tell it from."""
+        if self.ended:
             return 0.0
+        done = self.state.update - self._started_at_update
+        if done == 0:
+            return None
         pace = (time.monotonic() - self._started) / done
-        return round(pace * (self._updates - self.state.update), 1)
+        return round(pace * (self._updates - self.state.update), 3)
 
     def _precision(self) -> AbstractContextManager[Any]:
         if self.plan.precision == "off":

@@ -66,6 +66,23 @@ def test_a_run_learns_and_ends_with_its_best_epoch(tmp_path: Path) -> None:
     assert epochs[0]["eta_s"] > 0 == epochs[-1]["eta_s"]
 
 
+def test_the_time_left_is_not_told_before_there_was_an_update_to_tell_it_from(
+    tmp_path: Path,
+) -> None:
+    class EndsBeforeValidation(NoProgress):
+        def event(self, kind: str, data: dict[str, Any]) -> None:
+            if kind == "checkpoint" and data["update"] == 10:
+                raise Cancelled("all updates of the epoch are done")
+
+    with pytest.raises(Cancelled):
+        run(tmp_path, replace(PLAN, checkpoint_every_s=0.0), progress=EndsBeforeValidation())
+    listener = Listener()
+    run(tmp_path, progress=listener)
+    told = [data["eta_s"] for kind, data in listener.events if kind == "epoch"]
+    assert told[0] is None
+    assert told[1] > 0 == told[-1]
+
+
 @pytest.mark.parametrize("stop_at", [1, 4, 11, 27])
 def test_a_cancelled_run_goes_on_to_the_same_weights(tmp_path: Path, stop_at: int) -> None:
     _, undisturbed = run(tmp_path / "one")
