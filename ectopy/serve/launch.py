@@ -16,8 +16,10 @@ from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 CLONE_NEWUSER = 0x10000000
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_OVERRIDE = 1
@@ -104,6 +106,10 @@ def become_user(user_id: int, own_folder: Path) -> None:
     for path in [own_folder, *own_folder.rglob("*")] if own_folder.exists() else []:
         os.chown(path, user_id, user_id, follow_symlinks=False)
     _check(_libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+    # access(2), by which initdb looks for its programs, else answers as if the right were not there:
+    # it would find none under a closed folder as /root is. Where we may not say so it still serves
+    # elsewhere, so a refusal is not one here
+    _libc().prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user_id, user_id, user_id)
     os.setresuid(user_id, user_id, user_id)

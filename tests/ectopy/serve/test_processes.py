@@ -113,6 +113,24 @@ def test_root_becomes_another_user_for_a_folder_inside_a_closed_one(tmp_path: Pa
 
 
 @needs_root
+def test_another_user_finds_the_programs_of_a_closed_folder(tmp_path: Path) -> None:
+    """As initdb looks for its own with access(2), where all of it lies in /root."""
+    closed = tmp_path / "root"
+    folder = closed / "own"
+    folder.mkdir(parents=True)
+    os.chown(closed, SOMEBODY, SOMEBODY)  # so that a user namespace does not serve
+    closed.chmod(0o700)
+    tool = closed / "tool"
+    tool.touch(mode=0o755)
+    code = f"import os; print(os.getuid(), os.access({str(tool)!r}, os.R_OK | os.X_OK))"
+    child = processes.start(replace(program(tmp_path / "a.log", code), own_folder=folder))
+    assert child.process.wait() == 0
+    user, found = (tmp_path / "a.log").read_text().split()
+    assert user != "0"
+    assert found == "True"
+
+
+@needs_root
 def test_root_becomes_the_owner_of_a_folder_that_is_anothers(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
