@@ -106,9 +106,9 @@ def become_user(user_id: int, own_folder: Path) -> None:
     for path in [own_folder, *own_folder.rglob("*")] if own_folder.exists() else []:
         os.chown(path, user_id, user_id, follow_symlinks=False)
     _check(_libc().prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
-    # access(2), by which initdb looks for its programs, else answers as if the right were not there:
-    # it would find none under a closed folder as /root is. Where we may not say so it still serves
-    # elsewhere, so a refusal is not one here
+    # access(2), by which initdb looks for its programs, else answers as if the right were not
+    # there: it would find none under a closed folder, as /root is. Nothing is lost elsewhere where
+    # this is refused, so the answer is not looked at
     _libc().prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user_id, user_id, user_id)
