@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import hypothesis
 import pytest
 import redis
 from fastapi.testclient import TestClient
@@ -32,6 +33,10 @@ __all__ = ["s3_endpoint"]
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
 SHARED = ROOT.parent / "shared"
+
+# the same examples every time, and a machine that is busy for a moment is no fault
+hypothesis.settings.register_profile("ours", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ours")
 
 REGISTRY_TABLES = {"models", "model_versions", "answering_versions", "promotions"}
 

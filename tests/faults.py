@@ -82,6 +82,8 @@ class TcpProxy:
                         time.sleep(POLL_S)
                         continue
                     ready, _, _ = select.select(list(other), [], [], POLL_S)
+                    if self._stalled.is_set() or self._away.is_set():
+                        continue  # since this began to wait
                     if not all(_copied(one, other[one]) for one in ready):
                         return
 

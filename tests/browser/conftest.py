@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,14 @@ FLAGS = [
 ]
 PATIENCE_MS = 15_000
 RISK_CARD = {"name": "fake-risk", "task": "afib-5y", "family": "deepecg"}
+
+
+def try_now(page: Page) -> None:
+    """Has the page look for the service at once, unless its own next look came first."""
+    from playwright.sync_api import TimeoutError as NotThere
+
+    with suppress(NotThere):
+        page.get_by_role("button", name="Try now").click(timeout=2_000)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.browser.conftest import try_now
 from tests.browser.records_to_show import parts_of
 from tests.conftest import Live, forget_model
 from tests.faults import TcpProxy
@@ -103,7 +104,7 @@ def watch_through_a_reload_and_a_cut(page: Page, proxy: TcpProxy) -> None:
     expect(page.get_by_role("region", name="State")).to_contain_text("connection lost")
     at_the_cut = epochs_drawn(page)
     proxy.restore()
-    page.get_by_role("button", name="Try now").click()
+    try_now(page)
     expect(page.get_by_role("region", name="State")).not_to_contain_text("connection lost")
     for _ in range(4 * LONG_MS // 1000):
         if epochs_drawn(page) > at_the_cut:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Reader, Watched
+from tests.browser.conftest import Reader, Watched, try_now
 from tests.browser.records_to_show import parts_of
 from tests.faults import TcpProxy
 from tests.signals import made_files
@@ -69,7 +69,7 @@ def test_a_service_that_goes_and_comes_back_is_found_again_without_a_reload(
     expect(page.get_by_role("heading", name="made")).to_be_visible()
     proxy.restore()
     reader.open()
-    page.get_by_role("button", name="Try now").click()
+    try_now(page)
     expect(page.get_by_text("19 in all")).to_be_visible()
 
 

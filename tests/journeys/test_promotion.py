@@ -85,6 +85,7 @@ def test_no_request_fails_while_versions_come_and_go(live: Live, live_client: ht
         with httpx.Client(base_url=live.url, timeout=90, trust_env=False) as client:
             while not done.wait(0.05):
                 promoted = client.post(f"{base}/versions/2/promote")
+                done.wait(0.05)  # long enough for both to be asked
                 back = client.post(f"{base}/rollback")
                 assert (promoted.status_code, back.status_code) == (200, 200)
 

@@ -160,6 +160,7 @@ def test_progress_and_events_are_written(
     session: Session, sessions: SessionFactory, claim: JobClaim
 ) -> None:
     progress = JobProgress(sessions, claim, threading.Event())
+    progress._next_write = float("inf")
     progress.advance(0.3)
     assert ended(session, claim).progress == 0.0  # too soon to be worth a write
     progress._next_write = 0.0

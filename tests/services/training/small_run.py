@@ -1,4 +1,4 @@
-"""A run of the engine small enough to be killed dozens of times: `python -m ... folder [epochs]`.
+"""A run of the engine small enough to be killed dozens of times.
 
 It holds all that must come back after a kill: dropout, batch norm, augmentation, momentum, layers
 that are frozen at first, a moving average, and libraries that draw from the global generators.
@@ -6,7 +6,10 @@ that are frozen at first, a moving average, and libraries that draw from the glo
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -104,6 +107,20 @@ def run(
     return outcome, module
 
 
-def run_writing_often(folder: str, epochs: int) -> None:
-    """A run with a checkpoint after every update, for a process of its own."""
-    run(Path(folder), replace(PLAN, epochs=epochs, checkpoint_every_s=0.0))
+class Killed(NoProgress):
+    """Kills its process a moment after so many checkpoints, wherever the run is by then."""
+
+    def __init__(self, writes: int, moment_s: float) -> None:
+        self.left, self.moment_s = writes, moment_s
+
+    def event(self, kind: str, data: dict[str, Any]) -> None:
+        self.left -= kind == "checkpoint"
+        if self.left == 0:
+            self.left -= 1
+            threading.Timer(self.moment_s, os.kill, (os.getpid(), signal.SIGKILL)).start()
+
+
+def run_killed(folder: str, epochs: int, writes: int, moment_s: float) -> None:
+    """A run with a checkpoint after every update, for a process of its own, which it kills."""
+    plan = replace(PLAN, epochs=epochs, checkpoint_every_s=0.0)
+    run(Path(folder), plan, progress=Killed(writes, moment_s))

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import random
 import signal
-import time
 from dataclasses import replace
 from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from services.errors import Cancelled, Interrupted, StateConflict, UnusableInput
-from services.training.plan import LAST, EnginePlan, Freeze
+from services.training.plan import EnginePlan, Freeze
 from services.training.progress import NoProgress
-from tests.services.training.small_run import PLAN, Points, network, run, run_writing_often
+from tests.services.training.small_run import PLAN, Points, network, run, run_killed
 
 # each killed process is a fork of one that has loaded torch and run nothing
 PROCESSES = get_context("forkserver")
@@ -98,29 +96,18 @@ def test_a_cancelled_run_goes_on_to_the_same_weights(tmp_path: Path, stop_at: in
 def test_killed_at_any_moment_it_ends_with_the_weights_of_an_undisturbed_run(
     tmp_path: Path,
 ) -> None:
-    plan = replace(PLAN, epochs=10)
+    plan = replace(PLAN, epochs=20)
     undisturbed, module = run(tmp_path / "one", plan)
     folder, moments = tmp_path / "other", random.Random(7)
     for _ in range(4):
-        process = PROCESSES.Process(target=run_writing_often, args=(str(folder), plan.epochs))
+        when = moments.randint(1, 25), moments.uniform(0, 0.004)
+        process = PROCESSES.Process(target=run_killed, args=(str(folder), plan.epochs, *when))
         process.start()
-        wait_for_checkpoint(process, folder, moments.randint(1, 25))
-        process.kill()
         process.join()
         assert process.exitcode == -signal.SIGKILL
     resumed, other = run(folder, plan)
     assert_same_weights(module, other)
     assert resumed.history == undisturbed.history
-
-
-def wait_for_checkpoint(process: BaseProcess, folder: Path, writes: int) -> None:
-    """Until the last checkpoint was seen to be replaced so many times."""
-    path, seen, before = folder / LAST, 0, None
-    while seen < writes and process.is_alive():
-        now = path.stat().st_ino if path.exists() else None
-        seen += now != before
-        before = now
-        time.sleep(0.001)
 
 
 def test_a_finished_run_goes_on_into_more_epochs(tmp_path: Path) -> None:
