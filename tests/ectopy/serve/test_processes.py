@@ -20,6 +20,24 @@ SOMEBODY = 54321  # not in any password database
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or sys.platform != "linux", reason="only root has something to give up"
 )
+
+
+def namespaces_are_allowed() -> bool:
+    """Not in most containers, nor in a changed root."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            launch.enter_user_namespace()
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+needs_namespaces = pytest.mark.skipif(
+    sys.platform != "linux" or not namespaces_are_allowed(),
+    reason="this system allows no user namespace",
+)
 SLEEP = "import time; time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True);"
 
@@ -93,6 +111,7 @@ def run_as_ordinary_user(folder: Path, log: Path) -> int:
 
 
 @needs_root
+@needs_namespaces
 def test_root_appears_as_another_user_and_its_files_stay_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "own"
     folder.mkdir()
@@ -148,6 +167,7 @@ def open_to_all() -> Iterator[Path]:
 
 
 @needs_root
+@needs_namespaces
 def test_a_user_without_a_name_gets_one(open_to_all: Path) -> None:
     folder = open_to_all / "own"
     folder.mkdir()
