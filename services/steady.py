@@ -15,7 +15,6 @@ HEAPS = 2
 PIECE_BYTES = 32 * 2**20  # the most that the C library may be told
 # of mallopt(3), in the GNU C library
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_PR_SET_THP_DISABLE = 41  # of prctl(2)
 
 
 def give_way() -> None:
@@ -36,9 +35,7 @@ def settle() -> None:
     gc.set_threshold(*THRESHOLDS)
 
 
-def share_memory(
-    *, heaps: int = HEAPS, kept_bytes: int = KEPT_BYTES, huge_pages: bool = False
-) -> None:
+def share_memory(*, heaps: int = HEAPS, kept_bytes: int = KEPT_BYTES) -> None:
     """Has all threads take their memory from so many heaps, each of which keeps what is free at its
     end up to `kept_bytes`; to be called before there are many threads.
 
@@ -47,16 +44,8 @@ def share_memory(
     And until it has learned better, it asks the system for each piece from 128 KB on anew, which
     clears every page of it: from heaps come pieces up to 32 MB. Other C libraries are left as they
     are.
-
-    NumPy asks Linux for pages of 2 MB where an array takes 4. From a heap that lasts: wherever an
-    array once lay, a few bytes that lie there later take a whole page. So without `huge_pages`,
-    which computing gains by, there are none in this process.
     """
-    if sys.platform != "linux":
-        return
-    if not huge_pages:
-        ctypes.CDLL(None).prctl(_PR_SET_THP_DISABLE, 1, 0, 0, 0)  # or there are none anyway
-    change = getattr(ctypes.CDLL(None), "mallopt", None)
+    change = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if change is not None:
         change(_M_ARENA_MAX, heaps)
         change(_M_MMAP_THRESHOLD, PIECE_BYTES)

@@ -26,7 +26,7 @@ from worker.watchdog import Watchdog
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # a prediction takes arrays of megabytes one after the other, each time the same
-KEPT_BYTES = 256 * 2**20
+MEMORY = {"heaps": 1, "kept_bytes": 256 * 2**20}
 
 _beside: list[Heartbeat | Upkeep | Promotions | Watchdog] = []
 
@@ -45,7 +45,7 @@ app = create()
 @worker_init.connect
 def _load(sender: Any, **_: Any) -> None:
     """A worker of batches alone loads what it is asked for: nobody waits for its first answer."""
-    steady.share_memory(heaps=1, kept_bytes=KEPT_BYTES, huge_pages=True)
+    steady.share_memory(**MEMORY)
     queues = tuple(sender.app.amqp.queues.consume_from)
     runtime().listen_to(queues)
     if PREDICT_QUEUE not in queues:

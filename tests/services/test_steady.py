@@ -89,27 +89,3 @@ def test_what_a_prediction_needed_serves_the_next() -> None:
     of_arrays = 8 * 8 * 2**20 / resource.getpagesize()
     assert _printed(AGAIN) > 0.5 * of_arrays
     assert _printed(AGAIN, "told") < 0.01 * of_arrays
-
-
-HUGE_PAGES = """
-import mmap, re, sys
-from services import steady
-
-steady.share_memory(huge_pages=sys.argv[1] == "with")
-piece = mmap.mmap(-1, 32 * 2**20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-piece.madvise(mmap.MADV_HUGEPAGE)  # as NumPy asks for a large array
-for page in range(0, len(piece), 2**16):
-    piece[page] = 1
-print(re.search(r"AnonHugePages:\\s+(\\d+)", open("/proc/self/smaps_rollup").read())[1])
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux is asked")
-def test_memory_comes_in_huge_pages_only_where_it_may() -> None:
-    def huge_kb(how: str) -> int:
-        command = [sys.executable, "-c", HUGE_PAGES, how]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-    if huge_kb("with") == 0:
-        pytest.skip("this system gives no huge pages")
-    assert huge_kb("without") == 0
