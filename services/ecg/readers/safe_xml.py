@@ -73,10 +73,10 @@ def parsed_xml(file: SourceFile) -> Element:
     except ParseError as error:
         line, column = error.position
         problem = str(error).split(":", maxsplit=1)[0]
+        said = f"{name}, line {line}, column {column}: {shown(problem)}"
         # its traceback leads to a frame that holds it, and so to all that was read until then, for
         # as long as the collector does not look there
-        cause = error.with_traceback(None)
-        raise MalformedInput(f"{name}, line {line}, column {column}: {shown(problem)}") from cause
+        raise MalformedInput(said) from error.with_traceback(None)
     except (ValueError, LookupError) as error:  # encodings that Python does not know or cannot read
         raise MalformedInput(f"{name}: its text encoding cannot be read") from error
     finally:
