@@ -103,6 +103,7 @@ def watch_through_a_reload_and_a_cut(page: Page, proxy: TcpProxy) -> None:
     proxy.cut()
     expect(page.get_by_role("region", name="State")).to_contain_text("connection lost")
     at_the_cut = epochs_drawn(page)
+    expect(page.get_by_role("button", name="Try now")).to_be_visible()
     proxy.restore()
     try_now(page)
     expect(page.get_by_role("region", name="State")).not_to_contain_text("connection lost")

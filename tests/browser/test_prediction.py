@@ -67,6 +67,7 @@ def test_a_service_that_goes_and_comes_back_is_found_again_without_a_reload(
     proxy.cut()
     expect(page.get_by_role("alert").filter(has_text="Connection lost")).to_be_visible()
     expect(page.get_by_role("heading", name="made")).to_be_visible()
+    expect(page.get_by_role("button", name="Try now")).to_be_visible()
     proxy.restore()
     reader.open()
     try_now(page)

@@ -20,22 +20,8 @@ SOMEBODY = 54321  # not in any password database
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or sys.platform != "linux", reason="only root has something to give up"
 )
-
-
-def namespaces_are_allowed() -> bool:
-    """Not in most containers, nor in a changed root."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            launch.enter_user_namespace()
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(pid, 0)[1] == 0
-
-
-needs_namespaces = pytest.mark.skipif(
-    sys.platform != "linux" or not namespaces_are_allowed(),
+needs_namespaces = pytest.mark.skipif(  # not in most containers, nor in a changed root
+    not launch.namespace_serves(Path(tempfile.gettempdir()) / "own", sys.executable),
     reason="this system allows no user namespace",
 )
 SLEEP = "import time; time.sleep(600)"
