@@ -56,6 +56,7 @@ def main() -> None:
         trial = Trial(Path(folder))
         try:
             examples = arguments.examples
+            print(f"to be damaged: {told_of(originals())}")
             print("warm-up:")
             print_memory(trial.memory_mb())
             problems = warmed_up(trial, Path(folder), examples=examples, cases=arguments.cases)
@@ -176,6 +177,13 @@ def originals() -> dict[str, Files]:
                 name = f"{folder.name}/{group[0].name}"
                 found[name] = {path.name: path.read_bytes() for path in group}
     return found
+
+
+def told_of(good: Mapping[str, Files]) -> str:
+    """How many there are, and whether files of real devices are among them."""
+    real = sum("/" in name for name in good)
+    beside = f"{real} from {FORMATS}" if real else f"none of real devices: there is no {FORMATS}"
+    return f"{len(good)} records, {beside}"
 
 
 def mutated(good: Mapping[str, Files], *, cases: int, seed: int) -> Iterator[tuple[str, Files]]:

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from services.jobs.execution import JobProgress, StopFlag, StoringRunner, execut
 from services.jobs.lifecycle import JobClaim
 from services.models.families import FINE_TUNABLE
 from services.settings import Settings
-from services.storage.factory import store_for
+from services.storage.factory import store_for, workspace
 from services.telemetry import configure_logging
 from services.tracing import configure_tracing
 from worker.devices import device_for
@@ -105,8 +104,7 @@ def work(
         execute(sessions, claim, Together(runner, group), stop)
         return
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the first process says when to stop
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=settings.data_dir) as scratch:
+    with workspace(settings) as scratch:
         follow(runner, claim, Path(scratch))
 
 

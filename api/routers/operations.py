@@ -38,7 +38,7 @@ async def healthz() -> Response:
     summary="Database, broker and at least one worker answer",
 )
 def readyz(state: State) -> Response:
-    checks = {"database": _database(state.sessions), "broker": _broker(state)}
+    checks = {"database": _database(state.reads), "broker": _broker(state)}
     checks["worker"] = (
         _worker(state.reads) if checks["database"] == "ok" else "unknown: no database"
     )

@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL
 
 from ectopy.commands.migrate import bring_up
 from services import clock, tables
-from services.db.migrate import downgrade, upgrade
+from services.db.migrate import downgrade, knows, upgrade
 from services.errors import MalformedInput, StateConflict
 from services.settings import Settings
 from services.version import code_version
@@ -79,20 +79,24 @@ def restore(url: URL, settings: Settings, source: Path) -> Kept:
     with _opened(source) as archive:
         manifest = _manifest(archive)
         _require_end(archive)
+        if not knows(url, manifest["revision"]):
+            raise MalformedInput("the archive is of a newer version of Ectopy than this one")
         _require_rows(archive, manifest["tables"])
         files = [] if settings.storage_url else _files_in(archive)
         with _connected(url) as database:
             _require_empty(database, settings)
         downgrade(url, "base")
-        upgrade(url, manifest["revision"])
-        with _connected(url) as database, _no_records_unless_whole(settings):
-            rows = {
-                name: _rows_back(database, archive, name, columns)
-                for name, columns in manifest["tables"].items()
-            }
-            _files_back(archive, files, settings.store_dir)
-            database.commit()
-    bring_up(url)
+        try:
+            upgrade(url, manifest["revision"])
+            with _connected(url) as database, _no_records_unless_whole(settings):
+                rows = {
+                    name: _rows_back(database, archive, name, columns)
+                    for name, columns in manifest["tables"].items()
+                }
+                _files_back(archive, files, settings.store_dir)
+                database.commit()
+        finally:
+            bring_up(url)  # from the archive's version, or as new as before where it failed
     return Kept(rows, len(files))
 
 
@@ -190,8 +194,9 @@ def _manifest(archive: tarfile.TarFile) -> dict[str, Any]:
         if file is None or entry.size > MAX_MANIFEST_BYTES:
             raise KeyError(MANIFEST)
         found = json.loads(file.read())
-        return {"revision": str(found["revision"]), "tables": dict(found["tables"])}
-    except (KeyError, ValueError, tarfile.TarError) as error:
+        tables = {str(name): list(map(str, columns)) for name, columns in found["tables"].items()}
+        return {"revision": str(found["revision"]), "tables": tables}
+    except (KeyError, TypeError, AttributeError, ValueError, tarfile.TarError) as error:
         raise MalformedInput("this is no archive that `ectopy backup` made") from error
 
 
@@ -228,9 +233,12 @@ def _rows_back(
 ) -> int:
     file = cast(IO[bytes], archive.extractfile(ROWS + table))  # None for what is no file
     with database.cursor() as cursor:
-        with cursor.copy(_copying("from stdin", table, columns)) as rows:
-            while chunk := file.read(COPY_BYTES):
-                rows.write(chunk)
+        try:
+            with cursor.copy(_copying("from stdin", table, columns)) as rows:
+                while chunk := file.read(COPY_BYTES):
+                    rows.write(chunk)
+        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            raise MalformedInput(f"the archive's rows of {table} are damaged: {error}") from error
         count = cursor.rowcount
         if "id" in columns:
             cursor.execute(

@@ -7,6 +7,8 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import URL
 
@@ -29,6 +31,14 @@ def upgrade(url: URL, revision: str = "head") -> None:
 def downgrade(url: URL, revision: str) -> None:
     """Takes migrations back down to a revision."""
     _locked(url, lambda config: command.downgrade(config, revision))
+
+
+def knows(url: URL, revision: str) -> bool:
+    """Whether this version has the migration of that name."""
+    try:
+        return ScriptDirectory.from_config(alembic_config(url)).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def _locked(url: URL, run: Callable[[Config], None]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ from services.registry.files import put_version, stored_location
 from services.registry.service import content_of
 from services.storage.base import Store
 
-Workspace = Callable[[], tempfile.TemporaryDirectory[str]]
+Workspace = Callable[[], AbstractContextManager[str]]
 
 
 class ImportRunner:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,12 +57,22 @@ def _s3(settings: Settings, bucket: str, prefix: str) -> S3Store:
     )
 
 
-def workspace(settings: Settings) -> tempfile.TemporaryDirectory[str]:
+@contextmanager
+def workspace(settings: Settings) -> Iterator[str]:
     """A private folder for one request's or one job's files, removed with its context.
 
     On the data volume, where there is room for large records, unlike some /tmp.
     """
-    return tempfile.TemporaryDirectory(dir=workspaces(settings), ignore_cleanup_errors=True)
+    with tempfile.TemporaryDirectory(
+        dir=workspaces(settings), ignore_cleanup_errors=True
+    ) as folder:
+        held = os.open(folder, os.O_RDONLY)
+        try:
+            with suppress(OSError):  # a file system without locks: its age alone protects it
+                fcntl.flock(held, fcntl.LOCK_SH)
+            yield folder
+        finally:
+            os.close(held)
 
 
 def workspaces(settings: Settings) -> Path:
@@ -69,13 +83,27 @@ def workspaces(settings: Settings) -> Path:
 
 
 def forget_old_workspaces(settings: Settings, *, older_than_s: float) -> None:
-    """Removes folders that a killed process left behind."""
+    """Removes folders that a killed process left behind: old ones that nobody holds."""
     folder = settings.data_dir / "tmp"
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        if time.time() - path.stat().st_mtime > older_than_s:
-            shutil.rmtree(path, ignore_errors=True)
+        with suppress(FileNotFoundError):  # it has just gone
+            if time.time() - path.stat().st_mtime > older_than_s and not _is_held(path):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_held(folder: Path) -> bool:
+    found = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(found)
+    return False
 
 
 def trimmed_cache(folder: Path, *, max_bytes: int) -> None:

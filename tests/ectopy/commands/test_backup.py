@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
@@ -193,9 +193,41 @@ def test_what_lay_beside_a_bucket_stays_when_its_rows_cannot_be_restored(
     beside.parent.mkdir(parents=True)
     beside.write_bytes(b"from before the bucket")
     in_bucket = elsewhere.model_copy(update={"storage_url": "s3://bucket/prefix"})
-    with pytest.raises(psycopg.Error):
+    with pytest.raises(MalformedInput, match="rows of predictions are damaged"):
         restore(in_bucket.database, in_bucket, other)
     assert beside.exists()
+    assert models_of(elsewhere.database) > 0, "the database is as it was"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"revision": "f00000000000"}, "newer version"),
+        ({"tables": {"strange": ["id"]}}, "rows of strange"),
+        ({"tables": {"records": ["id", "strange"]}}, "rows of records are damaged"),
+        ({"tables": ["records"]}, "no archive that"),
+    ],
+)
+def test_an_archive_of_other_tables_changes_nothing(
+    settings: Settings,
+    elsewhere: Settings,
+    tmp_path: Path,
+    change: dict[str, object],
+    said: str,
+) -> None:
+    whole, other = tmp_path / "whole.tar", tmp_path / "other.tar"
+    kept = backup(settings.database, settings, whole)
+    with tarfile.open(whole) as archive, tarfile.open(other, "w") as rest:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            if entry.name == module.MANIFEST and content is not None:
+                manifest = json.dumps(json.load(content) | change).encode()
+                entry.size, content = len(manifest), io.BytesIO(manifest)
+            rest.addfile(entry, content)
+    with pytest.raises(MalformedInput, match=said):
+        restore(elsewhere.database, elsewhere, other)
+    assert models_of(elsewhere.database) > 0
+    assert restore(elsewhere.database, elsewhere, whole) == kept
 
 
 def models_of(url: URL) -> int:

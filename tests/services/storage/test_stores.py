@@ -181,6 +181,7 @@ def test_a_workspace_goes_with_its_block(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
     with factory.workspace(settings) as folder:
         Path(folder, "x").write_bytes(b"1")
+        os.utime(folder, (0, 0))  # as one that a long run has made hours ago
         factory.forget_old_workspaces(settings, older_than_s=60)
         assert Path(folder).is_dir()
     assert not Path(folder).exists()
