@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from typing import Generic, TypeVar
 
 import torch
 
 FEWEST, MOST = 2, 16
+
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def lane_count() -> int:
@@ -32,9 +38,59 @@ def cpu_lanes() -> ThreadPoolExecutor:
     all_started = threading.Barrier(count)
 
     def start(_: int) -> None:
+        # a thread that torch sees for the first time takes over the number of the process, which
+        # would be at its first product: so it is asked here, before it is told
+        torch.get_num_threads()
         torch.set_num_threads(1)
         all_started.wait()
 
     list(pool.map(start, range(count)))
     torch.set_num_threads(before)
     return pool
+
+
+class LaneBatches(Generic[Item, Found]):
+    """Items of all who ask, computed on the lanes, several in one go where many wait.
+
+    A lane that is free takes its share of what waits, so that none is without work while another
+    has a batch.
+    """
+
+    def __init__(self, compute: Callable[[list[Item]], Sequence[Found]], *, most: int) -> None:
+        """compute: items -> one result each; called by several lanes at once. most: of a batch."""
+        self._compute, self._most = compute, most
+        self._waiting: deque[tuple[Item, Future[Found]]] = deque()
+        self.sizes: deque[int] = deque(maxlen=1000)  # of the latest batches
+
+    def __call__(self, items: Sequence[Item]) -> list[Found]:
+        """What was found for each item. Raises what `compute` raises for one of them alone."""
+        tickets: list[tuple[Item, Future[Found]]] = [(item, Future()) for item in items]
+        self._waiting.extend(tickets)
+        for _ in tickets:  # as many as could be needed; who finds nothing left has nothing to do
+            cpu_lanes().submit(self._take)
+        return [future.result() for _, future in tickets]
+
+    def _take(self) -> None:
+        share = min(self._most, -(-len(self._waiting) // lane_count()))
+        batch: list[tuple[Item, Future[Found]]] = []
+        while len(batch) < share:
+            try:
+                batch.append(self._waiting.popleft())
+            except IndexError:  # another lane was faster
+                break
+        if batch:
+            self.sizes.append(len(batch))
+            self._answer(batch)
+
+    def _answer(self, batch: list[tuple[Item, Future[Found]]]) -> None:
+        try:
+            found = self._compute([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - each item gets the error that is its own
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            for ticket in batch:
+                self._answer([ticket])
+            return
+        for (_, future), value in zip(batch, found, strict=True):
+            future.set_result(value)

@@ -122,8 +122,13 @@ class FusedRiskNetwork(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """(n, 12, samples) mV -> (n, labels)."""
-        logits: Tensor = self.head(self.pooled(signal))
-        return logits
+        pooled = self.pooled(signal)
+        if pooled.is_cuda:
+            logits: Tensor = self.head(pooled)
+            return logits
+        # on CPUs a product of several rows sums in another order than that of one, and this is the
+        # only step in which batch-mates would change a window's logit, in its last bit
+        return torch.cat([self.head(row) for row in torch.split(pooled, 1)])
 
     def pooled(self, signal: Tensor) -> Tensor:
         """What the head reads, (n, width)."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from services.ecg.record import EcgRecord, FloatArray
 from services.errors import UnusableInput
-from services.models.cpu_lanes import cpu_lanes, lane_count
+from services.models.cpu_lanes import LaneBatches, cpu_lanes, lane_count
 from services.models.deepecg import spec
 from services.models.deepecg.card import RiskCard
 from services.models.deepecg.dense import pack_all
@@ -31,6 +31,7 @@ from services.models.results import RiskResult
 from services.training.progress import Progress
 
 GPU_BATCH = 64
+CPU_BATCH = 4  # of twice as many not one per cent more is to be had
 SYNTHETIC_NOTE = (
     "these weights were made by a formula and have learned nothing: the figure is not a risk"
 )
@@ -39,28 +40,37 @@ SYNTHETIC_NOTE = (
 class WindowLogits:
     """A network on its device; any number of threads may call it.
 
-    On a CPU every window is computed alone, so that its logit does not depend, to the bit, on what
-    else is asked: batches gain 5 % there. A window that is alone has all processors, several have
-    one each. On a GPU the windows of all requests go in batches.
+    On a CPU a window's logit does not depend, to the bit, on what else is asked. A window that is
+    alone has all processors; several go in small batches, each on one processor, as far as they
+    are seen to come out as they do alone. On a GPU the windows of all requests go in large batches.
     """
 
-    def __init__(self, network: RiskNetwork, *, device: str, most: int | None = None) -> None:
-        """most: windows of a batch; None chooses by the device."""
+    def __init__(
+        self,
+        network: RiskNetwork,
+        *,
+        device: str,
+        samples: int = spec.WINDOW_SAMPLES,
+        most: int | None = None,
+    ) -> None:
+        """samples: of a window. most: windows of a batch; None chooses by the device."""
         self._device = torch.device(device)
         fused = FusedRiskNetwork(network).to(self._device)
         on_cpu = self._device.type == "cpu"
         self.packed = on_cpu and pack_all(fused)
         self._network: Callable[[Tensor], Tensor]
         self._network = fused if on_cpu else _for_gpu(fused, self._device)
-        self._batch = most or (1 if on_cpu else GPU_BATCH)
-        self.batches = MicroBatches(self._computed, most=self._batch)
+        self.batches = MicroBatches(self._computed, most=most or GPU_BATCH)
+        self._on_lanes = on_cpu and most is None
+        self.most = harmless_batch(self._computed, samples) if self._on_lanes else most or GPU_BATCH
+        self.lanes = LaneBatches(self._computed, most=self.most)
         self._lock, self._in_flight = threading.Lock(), 0
 
     def __call__(
         self, windows: FloatArray, *, progress: Progress | None = None
     ) -> NDArray[np.float64]:
         """(n, 12, samples) float32 -> (n,) logits."""
-        at_once = lane_count() if self._batch == 1 else self._batch
+        at_once = self.most * (lane_count() if self._on_lanes else 1)
         logits = np.empty(len(windows), dtype=np.float64)
         for first in range(0, len(windows), at_once):
             if progress is not None:
@@ -71,7 +81,7 @@ class WindowLogits:
         return logits
 
     def _part(self, windows: FloatArray) -> list[float]:
-        if self._batch > 1:
+        if not self._on_lanes:
             return self.batches(list(windows))
         with self._lock:
             alone = len(windows) == 1 and self._in_flight == 0
@@ -79,7 +89,7 @@ class WindowLogits:
         try:
             if alone:
                 return self._computed([windows[0]])
-            return list(cpu_lanes().map(lambda window: self._computed([window])[0], windows))
+            return self.lanes(list(windows))
         finally:
             with self._lock:
                 self._in_flight -= 1
@@ -91,6 +101,24 @@ class WindowLogits:
         return found
 
 
+def harmless_batch(
+    compute: Callable[[list[FloatArray]], list[float]], samples: int, *, most: int = CPU_BATCH
+) -> int:
+    """How many windows a lane may compute in one go: up to as many each gets the logit, to the bit,
+    that it gets alone.
+
+    compute: windows -> logits; how its products sum is the processor's and the library's choice.
+    """
+    trial = list(trial_windows(samples)[:most])
+    alone = list(cpu_lanes().map(lambda window: compute([window])[0], trial))
+    sizes = range(2, most + 1)
+    together = cpu_lanes().map(lambda size: compute(trial[:size]), sizes)
+    for size, found in zip(sizes, together, strict=True):
+        if found != alone[:size]:
+            return size - 1
+    return most
+
+
 def _for_gpu(fused: FusedRiskNetwork, device: torch.device) -> Callable[[Tensor], Tensor]:
     network, _ = reduced(fused, torch.from_numpy(trial_windows()).to(device))
     return GraphedNetwork(network, samples=spec.WINDOW_SAMPLES)
@@ -100,7 +128,7 @@ class RiskPredictor:
     """A loaded version: its network and what its card says."""
 
     def __init__(self, network: RiskNetwork, card: RiskCard, *, device: str) -> None:
-        self.window_logits = WindowLogits(network, device=device)
+        self.window_logits = WindowLogits(network, device=device, samples=card.window.samples)
         self.card = card
 
     def predict(

@@ -11,11 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from services.ecg.record import EcgRecord
+from services.ecg.record import EcgRecord, FloatArray
 from services.errors import Cancelled, MalformedInput, Unavailable, UnusableInput
 from services.models.deepecg.family import FAMILY
 from services.models.deepecg.importing import import_classifier, sha256_of
-from services.models.deepecg.inference import SYNTHETIC_NOTE, RiskPredictor, WindowLogits
+from services.models.deepecg.inference import (
+    SYNTHETIC_NOTE,
+    RiskPredictor,
+    WindowLogits,
+    harmless_batch,
+)
 from services.models.results import RiskResult
 from services.training.progress import NoProgress
 from tests.services.models.deepecg.small import (
@@ -146,6 +151,17 @@ def test_batch_mates_do_not_change_a_logit(folder: Path, most: int) -> None:
     assert max(batched.batches.sizes) == min(most, 40)
 
 
+@pytest.mark.parametrize(("changes_from", "expected"), [(2, 1), (3, 2), (5, 4), (9, 4)])
+def test_windows_share_a_lane_only_as_far_as_that_changes_nothing(
+    changes_from: int, expected: int
+) -> None:
+    def compute(windows: list[FloatArray]) -> list[float]:
+        moved = 1e-7 if len(windows) >= changes_from else 0.0
+        return [float(window[0, 0]) + moved for window in windows]
+
+    assert harmless_batch(compute, 2500, most=4) == expected
+
+
 def test_calibration_and_threshold_are_the_versions_own(folder: Path) -> None:
     record = twelve_lead_record()
     before = predicted(load(folder), record)
@@ -209,7 +225,7 @@ def test_a_request_to_stop_is_heard_between_windows(folder: Path) -> None:
 
     progress = Stopping()
     with pytest.raises(Cancelled):
-        load(folder).predict(twelve_lead_record(duration_s=60.0), options={}, progress=progress)
+        load(folder).predict(twelve_lead_record(duration_s=1800.0), options={}, progress=progress)
     assert progress.asked == 3
 
 
