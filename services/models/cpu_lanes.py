@@ -84,7 +84,8 @@ class LaneBatches(Generic[Item, Found]):
 
     def _answer(self, batch: list[tuple[Item, Future[Found]]]) -> None:
         try:
-            found = self._compute([item for item, _ in batch])
+            computed = self._compute([item for item, _ in batch])
+            found = list(zip(batch, computed, strict=True))
         except Exception as error:  # noqa: BLE001 - each item gets the error that is its own
             if len(batch) == 1:
                 batch[0][1].set_exception(error)
@@ -92,5 +93,5 @@ class LaneBatches(Generic[Item, Found]):
             for ticket in batch:
                 self._answer([ticket])
             return
-        for (_, future), value in zip(batch, found, strict=True):
+        for (_, future), value in found:
             future.set_result(value)

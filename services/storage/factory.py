@@ -94,7 +94,10 @@ def forget_old_workspaces(settings: Settings, *, older_than_s: float) -> None:
 
 
 def _is_held(folder: Path) -> bool:
-    found = os.open(folder, os.O_RDONLY)
+    try:
+        found = os.open(folder, os.O_RDONLY)
+    except OSError:  # it has just gone, or is not ours to look at
+        return False
     try:
         fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -31,7 +31,7 @@ from services.models.results import RiskResult
 from services.training.progress import Progress
 
 GPU_BATCH = 64
-CPU_BATCH = 4  # of twice as many not one per cent more is to be had
+CPU_BATCH = 4  # most of what larger ones gain, and nobody waits long for a lane
 SYNTHETIC_NOTE = (
     "these weights were made by a formula and have learned nothing: the figure is not a risk"
 )
@@ -41,8 +41,8 @@ class WindowLogits:
     """A network on its device; any number of threads may call it.
 
     On a CPU a window's logit does not depend, to the bit, on what else is asked. A window that is
-    alone has all processors; several go in small batches, each on one processor, as far as they
-    are seen to come out as they do alone. On a GPU the windows of all requests go in large batches.
+    alone has all processors, several go in small batches, each on one processor: both as far as
+    that is seen to change nothing. On a GPU the windows of all requests go in large batches.
     """
 
     def __init__(
@@ -62,7 +62,9 @@ class WindowLogits:
         self._network = fused if on_cpu else _for_gpu(fused, self._device)
         self.batches = MicroBatches(self._computed, most=most or GPU_BATCH)
         self._on_lanes = on_cpu and most is None
-        self.most = harmless_batch(self._computed, samples) if self._on_lanes else most or GPU_BATCH
+        self.most, self._spreads = most or GPU_BATCH, False
+        if self._on_lanes:
+            self.most, self._spreads = harmless_ways(self._computed, samples)
         self.lanes = LaneBatches(self._computed, most=self.most)
         self._lock, self._in_flight = threading.Lock(), 0
 
@@ -84,7 +86,7 @@ class WindowLogits:
         if not self._on_lanes:
             return self.batches(list(windows))
         with self._lock:
-            alone = len(windows) == 1 and self._in_flight == 0
+            alone = self._spreads and len(windows) == 1 and self._in_flight == 0
             self._in_flight += 1
         try:
             if alone:
@@ -101,22 +103,23 @@ class WindowLogits:
         return found
 
 
-def harmless_batch(
+def harmless_ways(
     compute: Callable[[list[FloatArray]], list[float]], samples: int, *, most: int = CPU_BATCH
-) -> int:
-    """How many windows a lane may compute in one go: up to as many each gets the logit, to the bit,
-    that it gets alone.
+) -> tuple[int, bool]:
+    """How many windows a lane may compute in one go, and whether one may have all processors.
 
+    As far as each gets the logit, to the bit, that it gets alone on a lane.
     compute: windows -> logits; how its products sum is the processor's and the library's choice.
     """
     trial = list(trial_windows(samples)[:most])
     alone = list(cpu_lanes().map(lambda window: compute([window])[0], trial))
+    spreads = compute(trial[:1]) == alone[:1]
     sizes = range(2, most + 1)
     together = cpu_lanes().map(lambda size: compute(trial[:size]), sizes)
     for size, found in zip(sizes, together, strict=True):
         if found != alone[:size]:
-            return size - 1
-    return most
+            return size - 1, spreads
+    return most, spreads
 
 
 def _for_gpu(fused: FusedRiskNetwork, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -19,7 +19,7 @@ from services.models.deepecg.inference import (
     SYNTHETIC_NOTE,
     RiskPredictor,
     WindowLogits,
-    harmless_batch,
+    harmless_ways,
 )
 from services.models.results import RiskResult
 from services.training.progress import NoProgress
@@ -159,7 +159,20 @@ def test_windows_share_a_lane_only_as_far_as_that_changes_nothing(
         moved = 1e-7 if len(windows) >= changes_from else 0.0
         return [float(window[0, 0]) + moved for window in windows]
 
-    assert harmless_batch(compute, 2500, most=4) == expected
+    assert harmless_ways(compute, 2500, most=4) == (expected, True)
+
+
+def test_a_window_has_all_processors_only_if_that_changes_nothing() -> None:
+    def compute(windows: list[FloatArray]) -> list[float]:
+        moved = 1e-7 * (torch.get_num_threads() > 1)
+        return [float(window[0, 0]) + moved for window in windows]
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # of this thread; lanes keep to one
+    try:
+        assert harmless_ways(compute, 2500, most=4) == (4, False)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_calibration_and_threshold_are_the_versions_own(folder: Path) -> None:
