@@ -40,11 +40,11 @@ def growth(memory: Sequence[Mapping[str, float]]) -> list[str]:
 
     What has grown by more than a tenth and by more than 30 MB comes back.
     """
+    length = max(1, len(memory) // 10)
+    middle = (len(memory) - length) // 2
     problems = []
     for name in sorted(memory[-1]):
-        used = [one[name] for one in memory if name in one]  # some parts begin later
-        length = max(1, len(used) // 10)
-        middle = (len(used) - length) // 2
+        used = [one.get(name, 0.0) for one in memory]
         first, half_way, last = (
             float(np.median(some))
             for some in (used[:length], used[middle : middle + length], used[-length:])
