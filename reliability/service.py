@@ -115,15 +115,13 @@ class Trial:
         return found
 
     def processor_s(self) -> dict[str, float]:
-        """What each part has used of the processors since it started, and the clients here.
+        """What each part has used of the processors since it started.
 
         With its children, those that have ended too; but a fine-tune that is under way is its own.
         """
         used = {name: _processor_s(process) for name, process in self.parts().items()}
         if "run" in used and "trainer" in used:
             used["trainer"] -= used["run"]
-        own = psutil.Process().cpu_times()
-        used["clients"] = own.user + own.system
         return {name: round(seconds, 1) for name, seconds in used.items()}
 
     def wait_ready(self, within_s: float = 120.0) -> None:
