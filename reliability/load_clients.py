@@ -23,6 +23,8 @@ COMING_S = 30.0  # until all of them are there, or a quarter of the time
 ASK_S = 5.0  # between looks at the fine-tune
 LAG_S = 0.05  # between looks at how late this process is itself
 TIMEOUT = aiohttp.ClientTimeout(total=120)
+# of a stream of events, which lasts as long as its job waits and runs: that it may be silent
+STREAM_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_read=60)
 EPOCHS = 1000  # more than there is time for: it is cancelled in the end
 
 
@@ -165,7 +167,7 @@ class _Clients:
             return
         path = f"/v1/predictions/{answer.json()['id']}"
         if dice.random() < 0.5:
-            await self._send(client, "events", "GET", f"{path}/events")
+            await self._send(client, "events", "GET", f"{path}/events", timeout=STREAM_TIMEOUT)
         else:
             await self._followed(client, path, answer)
         self.met.took["asked to labels"].append(time.perf_counter() - started)
