@@ -120,13 +120,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     state: ApiState = app.state.ectopy
+    if app.state.owns_process:
+        steady.share_memory()  # before the first thread, which would keep a heap of its own
     steady.give_way()
     answer_in(THREADS)
     try:
         await run_in_threadpool(_require_keys_for_others, state)
         state.waiter.start()
         if app.state.owns_process:
-            steady.share_memory()
             steady.settle()
         yield
         await state.waiter.stop()
