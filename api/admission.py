@@ -25,20 +25,21 @@ def answer_in(threads: int) -> None:
 
 
 class Turns:
-    """Runs blocking work in threads, `at_once` of it; refuses what would be one too many to wait.
+    """Runs blocking work in threads, `at_once` of it; refuses uploads of which too many wait.
 
     For one event loop, in which its counts need no lock.
     """
 
-    def __init__(self, *, at_once: int, waiting: int, setting: str) -> None:
-        self.at_once, self._most = at_once, at_once + waiting
-        self._setting = setting
+    def __init__(self, *, at_once: int, waiting: int | None = None, setting: str = "") -> None:
+        """waiting: None for what costs nothing while it waits, as many as there are requests."""
+        self.at_once, self._setting = at_once, setting
+        self._most = None if waiting is None else at_once + waiting
         self._limiter: CapacityLimiter | None = None
         self._now = 0
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Its result; Unavailable when too many wait for their turn already."""
-        if self._now >= self._most:
+        if self._most is not None and self._now >= self._most:
             raise Unavailable(f"{self._now} uploads are being taken in ({self._setting})")
         if self._limiter is None:  # which belongs to a running loop
             self._limiter = CapacityLimiter(self.at_once)

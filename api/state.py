@@ -29,12 +29,14 @@ from services.storage.factory import store_for
 THREADS = 6
 # datasets and checkpoints may take minutes, for which records do not wait
 ARCHIVES_AT_ONCE = 2
+# a day of signal takes seconds to write, for which short answers do not wait
+DOWNLOADS_AT_ONCE = 2
 
 
 @dataclass
 class ApiState:
     """uploads: records on their way in; readers: threads that read them while others ask whether
-    they are here. archives: datasets and checkpoints.
+    they are here. archives: datasets and checkpoints. downloads: records on their way out.
     """
 
     settings: Settings
@@ -47,6 +49,7 @@ class ApiState:
     key_ring: KeyRing = field(init=False)
     uploads: Turns = field(init=False)
     archives: Turns = field(init=False)
+    downloads: Turns = field(init=False)
     readers: ThreadPoolExecutor = field(init=False)
     room: QueueRoom = field(init=False)
 
@@ -66,12 +69,13 @@ class ApiState:
             waiting=self.settings.uploads_waiting,
             setting="ECTOPY_UPLOADS_WAITING",
         )
+        self.downloads = Turns(at_once=DOWNLOADS_AT_ONCE)
 
 
 def state_for(settings: Settings) -> ApiState:
     engine = engine_for(
         settings.database,
-        pool_size=THREADS + ARCHIVES_AT_ONCE + _uploads_at_once(settings),
+        pool_size=THREADS + ARCHIVES_AT_ONCE + DOWNLOADS_AT_ONCE + _uploads_at_once(settings),
         statement_timeout_s=settings.statement_timeout_s,
     )
     return ApiState(

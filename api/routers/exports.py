@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
+from starlette.responses import StreamingResponse
 
+from api.answers import file_answer
 from api.dependencies import Reads, State
 from api.schemas.problems import Responses, problems
 from api.state import ApiState
 from services.access.caller import Caller
 from services.ecg.record import EcgRecord
+from services.ecg.writers.findings import BeatFindings
 from services.predictions import exports
 from services.predictions import service as predictions
 from services.predictions.exports import Findings
 from services.records import service as records
+from services.storage.factory import workspaces
 
 router = APIRouter(prefix="/v1", tags=["files"])
 
@@ -30,6 +35,7 @@ class RecordFormat(StrEnum):
 
 MEDIA_TYPES = {RecordFormat.WFDB: "application/zip", RecordFormat.EDF: "application/edf"}
 ENDINGS = {RecordFormat.WFDB: "zip", RecordFormat.EDF: "edf"}
+IN_MEMORY_BYTES = 8 * 1024 * 1024  # of a file, until it goes to disk
 Format = Annotated[
     RecordFormat, Query(alias="format", description="`wfdb`: a .zip; `edf`: EDF+ with annotations")
 ]
@@ -47,13 +53,15 @@ def _file(*media_types: str) -> Responses:
     response_class=Response,
     summary="The record as WFDB or EDF+, with its reference annotations",
 )
-def download_record(
+async def download_record(
     record_id: str, caller: Reads, state: State, file_format: Format = RecordFormat.WFDB
 ) -> Response:
-    with state.reads() as session:
-        row = records.get(session, caller.project_id, record_id)
-    record = records.opened(state.store, row)
-    return _attachment(exports.record_bytes(record, file_format), file_format, record.name)
+    def made() -> Response:
+        with state.reads() as session:
+            row = records.get(session, caller.project_id, record_id)
+        return _written(state, records.opened(state.store, row), file_format)
+
+    return await state.downloads.run(made)
 
 
 @router.get(
@@ -62,12 +70,14 @@ def download_record(
     response_class=Response,
     summary="The record as WFDB or EDF+, with the labelled beats as annotations",
 )
-def download_labelled_record(
+async def download_labelled_record(
     prediction_id: str, caller: Reads, state: State, file_format: Format = RecordFormat.WFDB
 ) -> Response:
-    record, findings = _found(state, caller, prediction_id)
-    content = exports.record_bytes(record, file_format, beats=findings.beats)
-    return _attachment(content, file_format, record.name)
+    def made() -> Response:
+        record, findings = _found(state, caller, prediction_id)
+        return _written(state, record, file_format, beats=findings.beats)
+
+    return await state.downloads.run(made)
 
 
 @router.get(
@@ -124,13 +134,24 @@ def _found(state: ApiState, caller: Caller, prediction_id: str) -> tuple[EcgReco
     return records.opened(state.store, record_row), findings
 
 
-def _attachment(content: bytes, file_format: RecordFormat, name: str) -> Response:
-    disposition = f'attachment; filename="{_plain(name)}.{ENDINGS[file_format]}"'
-    return Response(
-        content,
-        media_type=MEDIA_TYPES[file_format],
-        headers={"Content-Disposition": disposition},
+def _written(
+    state: ApiState,
+    record: EcgRecord,
+    file_format: RecordFormat,
+    *,
+    beats: BeatFindings | None = None,
+) -> StreamingResponse:
+    folder = str(workspaces(state.settings))
+    content = tempfile.SpooledTemporaryFile(  # noqa: SIM115 - closed with the answer
+        IN_MEMORY_BYTES, dir=folder
     )
+    try:
+        exports.write_record(record, file_format, content, beats=beats)
+    except BaseException:
+        content.close()
+        raise
+    name = f"{_plain(record.name)}.{ENDINGS[file_format]}"
+    return file_answer(content, name=name, media_type=MEDIA_TYPES[file_format])
 
 
 def _plain(name: str) -> str:

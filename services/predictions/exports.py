@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import IO
 
 import numpy as np
 
@@ -62,12 +63,12 @@ def beat_findings(result: BeatResult, *, model: str) -> BeatFindings:
     )
 
 
-def record_bytes(
-    record: EcgRecord, file_format: str, *, beats: BeatFindings | None = None
-) -> bytes:
+def write_record(
+    record: EcgRecord, file_format: str, target: IO[bytes], *, beats: BeatFindings | None = None
+) -> None:
     """The record as `wfdb` (a .zip) or `edf`, with the beats as annotations where given."""
     writers = {"wfdb": wfdb_zip, "edf": edf_plus}
-    return writers[file_format](record, beats=beats)
+    writers[file_format](record, target, beats=beats)
 
 
 def report_pdf(record: EcgRecord, findings: Findings, *, start_s: float) -> bytes:

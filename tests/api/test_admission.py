@@ -15,9 +15,11 @@ from api import dataset_requests
 from api.main import create_app
 from api.state import THREADS, ApiState
 from services.errors import UnusableInput
+from services.predictions import exports
 from services.settings import Settings
-from tests.factories import assert_problem
+from tests.factories import assert_problem, upload
 from tests.processes import served
+from tests.signals import made_files
 
 MANY = 40
 PATIENCE_S = 20.0
@@ -78,3 +80,30 @@ def test_short_answers_do_not_wait_for_datasets(
             go_on.set()
         for answer in asked:
             assert_problem(answer.result(), 422, "read")
+
+
+def test_short_answers_do_not_wait_for_downloads(
+    state_and_url: tuple[ApiState, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, url = state_and_url
+    writing, go_on = threading.Semaphore(0), threading.Event()
+
+    def write(*_: Any, **__: Any) -> None:
+        writing.release()
+        go_on.wait(PATIENCE_S)
+        raise UnusableInput("written")
+
+    monkeypatch.setattr(exports, "write_record", write)
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client, ThreadPoolExecutor(MANY) as pool:
+        record = upload(client, made_files())
+        path = f"/v1/records/{record['id']}/download"
+        asked = [pool.submit(client.get, path) for _ in range(2 * THREADS)]
+        for _ in range(state.downloads.at_once):
+            assert writing.acquire(timeout=PATIENCE_S)
+        try:
+            assert client.get("/v1/records").status_code == 200
+            assert not writing.acquire(blocking=False)
+        finally:
+            go_on.set()
+        for answer in asked:
+            assert_problem(answer.result(), 422, "written")

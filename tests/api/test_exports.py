@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 
+from api.routers import exports as routes
 from services.db.session import SessionFactory
 from services.ecg.readers.base import Limits, SourceFile
 from services.ecg.readers.detect import read_record
 from services.ecg.record import EcgRecord
+from services.settings import Settings
 from tests.api.test_predictions import finished
 from tests.factories import assert_problem, predict, upload
 from tests.signals import made_files
@@ -53,6 +55,23 @@ def test_a_record_comes_back_as_the_file_that_was_asked_for(
     for lead, values in zip(drawn["leads"], back.signal, strict=True):
         kept = values[: record["n_samples"]]  # EDF fills up its last data record
         np.testing.assert_allclose(kept, lead["value"], atol=0.005)
+
+
+@pytest.mark.parametrize("file_format", ["wfdb", "edf"])
+def test_a_large_file_comes_from_the_disk_and_leaves_nothing_there(
+    api: TestClient,
+    settings: Settings,
+    record: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    file_format: str,
+) -> None:
+    path = f"/v1/records/{record['id']}/download?format={file_format}"
+    small = api.get(path)
+    monkeypatch.setattr(routes, "IN_MEMORY_BYTES", 1000)
+    large = api.get(path)
+    assert large.content == small.content
+    assert int(large.headers["content-length"]) == len(large.content) > 1000
+    assert not list((settings.data_dir / "tmp").iterdir())
 
 
 @pytest.mark.parametrize(("file_format", "name"), [("wfdb", "made.zip"), ("edf", "made.edf")])

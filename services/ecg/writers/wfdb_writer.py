@@ -5,9 +5,9 @@ Formats: https://physionet.org/physiotools/wag/header-5.htm and .../signal-5.htm
 
 from __future__ import annotations
 
-import io
 import re
 import zipfile
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,22 +23,22 @@ _MISSING = -32768
 _PIECE_SAMPLES = 1 << 19
 
 
-def wfdb_zip(record: EcgRecord, *, beats: BeatFindings | None = None) -> bytes:
+def wfdb_zip(record: EcgRecord, target: IO[bytes], *, beats: BeatFindings | None = None) -> None:
     """`NAME.hea`, `NAME.dat`, `NAME.atr` for reference annotations and `NAME.ectopy` for beats.
 
     Every lead keeps its unit; missing samples stay missing. The name is the record's, with `_` for
-    what a WFDB name cannot hold. UnusableInput for values that 16 bits do not hold.
+    what a WFDB name cannot hold. UnusableInput for values that 16 bits do not hold, before anything
+    is written.
     """
     name = re.sub(r"[^-0-9A-Za-z_]", "_", record.name)[:60] or "record"
     lead_scales = scales(record)
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w") as archive:
         checksums = np.zeros(record.n_leads, dtype=np.int64)
-        with archive.open(zipfile.ZipInfo(f"{name}.dat"), "w", force_zip64=True) as target:
+        with archive.open(zipfile.ZipInfo(f"{name}.dat"), "w", force_zip64=True) as samples:
             for start in range(0, record.n_samples, _PIECE_SAMPLES):
                 counts = _counts(record, lead_scales, start)
                 checksums += counts.sum(axis=0, dtype=np.int64)
-                target.write(counts.tobytes())
+                samples.write(counts.data)
         header = _header(name, record, lead_scales, checksums)
         archive.writestr(zipfile.ZipInfo(f"{name}.hea"), header)
         if record.annotations is not None and len(record.annotations):
@@ -48,7 +48,6 @@ def wfdb_zip(record: EcgRecord, *, beats: BeatFindings | None = None) -> bytes:
                 beats.sample, labels=beats.labels, sampling_rate_hz=record.sampling_rate_hz
             )
             archive.writestr(zipfile.ZipInfo(f"{name}.{ANNOTATOR}"), content)
-    return packed.getvalue()
 
 
 def _counts(record: EcgRecord, lead_scales: tuple[Scale, ...], start: int) -> NDArray[np.int16]:
