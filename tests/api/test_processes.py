@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import signal
 import socket
@@ -21,6 +22,7 @@ import pytest
 
 from api import processes
 from api.state import state_for
+from services import steady
 from services.access import keys
 from services.db.session import SessionFactory
 from services.settings import Settings
@@ -30,6 +32,7 @@ from tests.processes import ROOT
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 PATIENCE_S = 90.0
 KINDS = ("counter", "histogram")
+HEAP_BYTES = 64 * 1024 * 1024  # that the GNU C library sets aside for each heap but the first
 
 
 class Api:
@@ -127,6 +130,23 @@ def open_files(pid: int) -> list[str]:
     return names
 
 
+def heaps(pid: int) -> int:
+    """How many the C library has in a process: the first, and those it set addresses aside for."""
+    found, last = 1, (0, 0, "")
+    for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+        span, mode, *_ = line.split()
+        start, end = (int(part, 16) for part in span.split("-"))
+        first, until, of_first = last
+        if (
+            first % HEAP_BYTES == 0
+            and (until, end - first) == (start, HEAP_BYTES)
+            and (of_first, mode) == ("rw-p", "---p")
+        ):
+            found += 1
+        last = start, end, mode
+    return found
+
+
 @pytest.mark.parametrize(("usable", "count"), [(1, 1), (2, 2), (64, processes.MOST_UNASKED)])
 def test_they_are_as_many_as_told_or_by_the_processors(
     monkeypatch: pytest.MonkeyPatch, usable: int, count: int
@@ -140,7 +160,7 @@ def test_what_is_for_all_is_divided_among_them(settings: Settings) -> None:
     shared = settings.model_copy(update={"api_processes": 4, "uploads_at_once": 6})
     state = state_for(shared)
     assert state.uploads.at_once == 2
-    assert state.engine.pool.size() == 10  # type: ignore[attr-defined]
+    assert state.engine.pool.size() == 12  # type: ignore[attr-defined]
 
 
 def test_one_that_dies_is_started_again_while_the_others_answer(api: Api) -> None:
@@ -153,6 +173,12 @@ def test_one_that_dies_is_started_again_while_the_others_answer(api: Api) -> Non
     assert second in api.children()
     assert len(api.children()) == 2
     assert set(answered_by_both(lambda: api.get("/healthz"), api)) == {200}
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the GNU C library is asked")
+def test_threads_of_one_share_as_few_heaps_as_were_meant(api: Api) -> None:
+    assert set(answered_by_both(lambda: api.get("/v1/records"), api)) == {200}
+    assert {heaps(child.pid) for child in api.children()} == {steady.HEAPS}
 
 
 def test_none_outlives_their_parent_and_the_next_one_can_start(
