@@ -66,6 +66,8 @@ def main() -> None:
             proxy_headers=True,
             forwarded_allow_ips=LOOPBACK,
         )
+        if not processes.has_started(folder):  # of one process alone uvicorn says so itself
+            sys.exit(processes.STARTUP_FAILURE)
 
 
 def _spool_where_there_is_room(settings: Settings) -> None:

@@ -129,6 +129,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.waiter.start()
         if app.state.owns_process:
             steady.settle()
+            processes.tell_started()
         yield
         await state.waiter.stop()
     finally:

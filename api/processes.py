@@ -21,9 +21,11 @@ from services.seats import Seat
 from services.settings import Settings
 
 FOLDER = "API_SHARED_FOLDER"
+STARTUP_FAILURE = 3  # the status with which uvicorn ends where it could not start
 MOST_UNASKED = 4  # each has 150 MB and more
 _MEMORY_FILES = Path("/dev/shm")  # noqa: S108 - what is made there has a random name
 _PREFIX = "ectopy-api-"
+_STARTED = "started"  # a file in the folder
 _NEW_S = 60.0
 
 
@@ -60,6 +62,18 @@ def joined() -> Seat | None:
         lifeline.die_with(parent.pid)
     folder = os.environ.get(FOLDER)
     return Seat(Path(folder)) if folder else None
+
+
+def tell_started() -> None:
+    """Tells our parent that one of its processes answers."""
+    folder = os.environ.get(FOLDER)
+    if folder:
+        (Path(folder) / _STARTED).touch()
+
+
+def has_started(folder: Path) -> bool:
+    """Whether any of the processes that share the folder ever answered."""
+    return (folder / _STARTED).exists()
 
 
 def resident_memory() -> list[int]:

@@ -181,6 +181,14 @@ def test_threads_of_one_share_as_few_heaps_as_were_meant(api: Api) -> None:
     assert {heaps(child.pid) for child in api.children()} == {steady.HEAPS}
 
 
+def test_where_none_can_start_whoever_started_them_is_told(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    api = Api(environment | {"ECTOPY_API_HOST": "0.0.0.0"}, tmp_path / "api.log")
+    assert api.process.wait(PATIENCE_S) == processes.STARTUP_FAILURE
+    assert "ectopy keys create" in api.log.read_text()
+
+
 def test_none_outlives_their_parent_and_the_next_one_can_start(
     api: Api, environment: dict[str, str], tmp_path: Path
 ) -> None:
