@@ -24,6 +24,7 @@ from services.errors import UnusableInput
 MISSING = "missing samples"
 END = "end of the recording"
 MOST_ANNOTATION_BYTES = 256 * 1024 * 1024  # in a file
+MOST_GAPS = 100_000
 
 _MOST_RECORD_BYTES = 61_440  # what EDF recommends for a data record
 _LONGEST_NUMBER = 8
@@ -125,7 +126,7 @@ def _marks(
 
 
 def _gaps(record: EcgRecord) -> list[tuple[int, int]]:
-    """Half-open stretches in which any lead has no sample."""
+    """Half-open stretches in which any lead has no sample; UnusableInput for too many to name."""
     edges: list[int] = []
     is_missing = False
     for start in range(0, record.n_samples, _PIECE_SAMPLES):
@@ -133,6 +134,8 @@ def _gaps(record: EcgRecord) -> list[tuple[int, int]]:
         missing: NDArray[np.bool_] = np.any(np.isnan(piece), axis=0)
         edges += (start + np.flatnonzero(np.diff(missing, prepend=is_missing))).tolist()
         is_missing = bool(missing[-1])
+        if len(edges) > 2 * MOST_GAPS:
+            raise UnusableInput(f"samples are missing in over {MOST_GAPS:,} places: EDF names each")
     if is_missing:
         edges.append(record.n_samples)
     return list(zip(edges[::2], edges[1::2], strict=True))

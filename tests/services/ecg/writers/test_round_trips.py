@@ -19,7 +19,13 @@ import wfdb
 
 from services.ecg.record import Annotations, EcgRecord
 from services.ecg.writers.counts import scales
-from services.ecg.writers.edf_writer import END, MISSING, MOST_ANNOTATION_BYTES, edf_plus
+from services.ecg.writers.edf_writer import (
+    END,
+    MISSING,
+    MOST_ANNOTATION_BYTES,
+    MOST_GAPS,
+    edf_plus,
+)
 from services.ecg.writers.wfdb_writer import wfdb_zip
 from services.errors import UnusableInput
 from tests.services.ecg.readers.reading import read_file
@@ -234,6 +240,17 @@ def test_annotations_that_would_blow_up_an_edf_file_are_refused() -> None:
     with pytest.raises(UnusableInput, match="too much for a file"):
         edf_plus(record, target)
     assert not target.getvalue()
+
+
+def test_a_record_that_is_full_of_gaps_is_refused_as_edf(tmp_path: Path) -> None:
+    record = made_record(1, n_samples=4 * MOST_GAPS)
+    signal = record.signal.copy()
+    signal[0, 1::4] = np.nan
+    as_many = written(edf_plus, replace(record, signal=signal))
+    assert read_file("a.edf", as_many, tmp_path).n_samples == record.n_samples
+    signal[0, 3] = np.nan
+    with pytest.raises(UnusableInput, match="missing in over 100,000 places"):
+        written(edf_plus, replace(record, signal=signal))
 
 
 def test_no_text_ends_an_annotation_of_edf() -> None:
