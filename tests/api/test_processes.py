@@ -260,7 +260,9 @@ def test_requests_are_counted_by_all_and_those_of_a_dead_one_stay_counted(api: A
         api.wait_started(starts)
     assert counted(api) == asked
     found = {path.name for path in api.folder().iterdir()}
-    assert found == {"seats", "uses"} | {f"{kind}_{n}.db" for n in "01" for kind in KINDS}
+    assert found == {"seats", "started", "uses"} | {
+        f"{kind}_{n}.db" for n in "01" for kind in KINDS
+    }
 
 
 def counted(api: Api) -> float:
