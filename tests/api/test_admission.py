@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -53,57 +53,57 @@ def test_requests_that_come_at_once_make_no_connections_for_a_moment(
     assert state.engine.pool.overflow() <= 0  # type: ignore[attr-defined]
 
 
+class Held:
+    """Work that waits until it is told to go on, and is refused then."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Semaphore(0), threading.Event()
+
+    def __call__(self, *_: Any, **__: Any) -> None:
+        self.begun.release()
+        self.go_on.wait(PATIENCE_S)
+        raise UnusableInput("held")
+
+
+def assert_short_answers_come_meanwhile(
+    client: httpx.Client, held: Held, at_once: int, ask: Callable[[], httpx.Response]
+) -> None:
+    """While as many as may be are at work, and others wait for their turn."""
+    with ThreadPoolExecutor(MANY) as pool:
+        asked = [pool.submit(ask) for _ in range(2 * THREADS)]
+        for _ in range(at_once):
+            assert held.begun.acquire(timeout=PATIENCE_S)
+        try:
+            assert client.get("/v1/records").status_code == 200
+            assert not held.begun.acquire(blocking=False)
+        finally:
+            held.go_on.set()
+        for answer in asked:
+            assert_problem(answer.result(), 422, "held")
+
+
 def test_short_answers_do_not_wait_for_datasets(
     state_and_url: tuple[ApiState, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, url = state_and_url
-    reading, go_on = threading.Semaphore(0), threading.Event()
+    held = Held()
+    monkeypatch.setattr(dataset_requests, "_of_archive", held)
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
 
-    def read(*_: Any) -> None:
-        reading.release()
-        go_on.wait(PATIENCE_S)
-        raise UnusableInput("read")
+        def ask() -> httpx.Response:
+            files = {"file": ("a.zip", b"zip")}
+            return client.post("/v1/datasets", files=files, data={"name": "d", "task": "beats"})
 
-    monkeypatch.setattr(dataset_requests, "_of_archive", read)
-    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client, ThreadPoolExecutor(MANY) as pool:
-        sent = {"files": {"file": ("a.zip", b"zip")}, "data": {"name": "d", "task": "beats"}}
-        asked = [
-            pool.submit(client.post, "/v1/datasets", **sent)  # type: ignore[arg-type]
-            for _ in range(2 * THREADS)
-        ]
-        for _ in range(state.archives.at_once):
-            assert reading.acquire(timeout=PATIENCE_S)
-        try:
-            assert client.get("/v1/records").status_code == 200
-            assert not reading.acquire(blocking=False)
-        finally:
-            go_on.set()
-        for answer in asked:
-            assert_problem(answer.result(), 422, "read")
+        assert_short_answers_come_meanwhile(client, held, state.archives.at_once, ask)
 
 
 def test_short_answers_do_not_wait_for_downloads(
     state_and_url: tuple[ApiState, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state, url = state_and_url
-    writing, go_on = threading.Semaphore(0), threading.Event()
-
-    def write(*_: Any, **__: Any) -> None:
-        writing.release()
-        go_on.wait(PATIENCE_S)
-        raise UnusableInput("written")
-
-    monkeypatch.setattr(exports, "write_record", write)
-    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client, ThreadPoolExecutor(MANY) as pool:
-        record = upload(client, made_files())
-        path = f"/v1/records/{record['id']}/download"
-        asked = [pool.submit(client.get, path) for _ in range(2 * THREADS)]
-        for _ in range(state.downloads.at_once):
-            assert writing.acquire(timeout=PATIENCE_S)
-        try:
-            assert client.get("/v1/records").status_code == 200
-            assert not writing.acquire(blocking=False)
-        finally:
-            go_on.set()
-        for answer in asked:
-            assert_problem(answer.result(), 422, "written")
+    held = Held()
+    monkeypatch.setattr(exports, "write_record", held)
+    with httpx.Client(base_url=url, timeout=PATIENCE_S) as client:
+        path = f"/v1/records/{upload(client, made_files())['id']}/download"
+        at_once = state.downloads.at_once
+        assert_short_answers_come_meanwhile(client, held, at_once, lambda: client.get(path))

@@ -25,6 +25,7 @@ MISSING = "missing samples"
 END = "end of the recording"
 MOST_ANNOTATION_BYTES = 256 * 1024 * 1024  # in a file
 MOST_GAPS = 100_000
+MOST_DATA_RECORDS = 2_000_000  # as many as are read
 
 _MOST_RECORD_BYTES = 61_440  # what EDF recommends for a data record
 _LONGEST_NUMBER = 8
@@ -45,6 +46,8 @@ def edf_plus(record: EcgRecord, target: IO[bytes], *, beats: BeatFindings | None
     """
     per_record, duration_s = _data_records(record)
     n_records = -(-record.n_samples // per_record)
+    if n_records > MOST_DATA_RECORDS:
+        raise UnusableInput(f"{n_records:,} data records are too many for EDF")
     is_filled = n_records * per_record > record.n_samples
     annotations = sorted(_annotations(record, beats, is_filled), key=_order)
     texts = _texts(annotations, n_records, duration_s)

@@ -23,6 +23,7 @@ from services.ecg.writers.edf_writer import (
     END,
     MISSING,
     MOST_ANNOTATION_BYTES,
+    MOST_DATA_RECORDS,
     MOST_GAPS,
     edf_plus,
 )
@@ -251,6 +252,15 @@ def test_a_record_that_is_full_of_gaps_is_refused_as_edf(tmp_path: Path) -> None
     signal[0, 3] = np.nan
     with pytest.raises(UnusableInput, match="missing in over 100,000 places"):
         written(edf_plus, replace(record, signal=signal))
+
+
+def test_a_record_of_too_many_data_records_is_refused_before_its_text_is_made() -> None:
+    signal = np.broadcast_to(np.float32(0), (1, 10 * MOST_DATA_RECORDS + 1))
+    record = replace(made_record(1), signal=signal, sampling_rate_hz=1.0)
+    target = io.BytesIO()
+    with pytest.raises(UnusableInput, match="too many for EDF"):
+        edf_plus(record, target)
+    assert not target.getvalue()
 
 
 def test_no_text_ends_an_annotation_of_edf() -> None:
