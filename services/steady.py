@@ -6,6 +6,8 @@ import ctypes
 import gc
 import sys
 
+from services import large_pages
+
 # new objects until the collector looks at the youngest, and how often it looks at the older ones
 THRESHOLDS = (20_000, 20, 50)
 
@@ -25,7 +27,7 @@ def give_way() -> None:
 
 
 def settle() -> None:
-    """Takes what is loaded out of the garbage collector's way, for good.
+    """Takes what is loaded out of the garbage collector's way, for good, and into large pages.
 
     Hundreds of thousands of objects of libraries live as long as the process. Going over them again
     and again, in the middle of a request, is tens of milliseconds each time.
@@ -33,6 +35,7 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+    large_pages.collapse()
 
 
 def share_memory(*, heaps: int = HEAPS, kept_bytes: int = KEPT_BYTES) -> None:

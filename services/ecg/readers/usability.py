@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,29 +30,41 @@ def usable(record: EcgRecord, *, limits: Limits) -> EcgRecord:
 
 
 def _lead_notes(record: EcgRecord) -> tuple[str, ...]:
-    for i in record.ecg_lead_indices:
-        _check_credible(record.lead_names[i], record.signal[i])
-    faults = {i: fault for i in record.ecg_lead_indices if (fault := _fault(record.signal[i]))}
+    extremes = {i: _extremes(record.signal[i]) for i in record.ecg_lead_indices}
+    for i, found in extremes.items():
+        _check_credible(record.lead_names[i], found)
+    faults = {i: fault for i, found in extremes.items() if (fault := _fault(found))}
     notes = tuple(f"lead {record.lead_names[i]} {fault}" for i, fault in faults.items())
     if len(faults) == len(record.ecg_lead_indices):
         raise UnusableInput(f"no ECG lead holds a signal: {'; '.join(notes[:12])}")
     return notes
 
 
-def _check_credible(name: str, lead: FloatArray) -> None:
+@dataclass(frozen=True)
+class _Extremes:
+    """Of the samples that are not missing; NaN where all are."""
+
+    lowest: np.float32
+    highest: np.float32
+
+
+def _extremes(lead: FloatArray) -> _Extremes:
+    return _Extremes(np.fmin.reduce(lead), np.fmax.reduce(lead))
+
+
+def _check_credible(name: str, found: _Extremes) -> None:
     """A scale or a sample that was damaged, found before it reaches a model."""
-    for extreme in (np.fmin.reduce(lead), np.fmax.reduce(lead)):
+    for extreme in (found.lowest, found.highest):
         if abs(extreme) > MOST_CREDIBLE_MILLIVOLTS:  # False for NaN
             raise UnusableInput(
                 f"lead {name} has a sample of {extreme:g} mV: its samples or scale are damaged"
             )
 
 
-def _fault(lead: FloatArray) -> str:
+def _fault(found: _Extremes) -> str:
     """What is wrong with a lead as a whole, or nothing."""
-    lowest, highest = np.fmin.reduce(lead), np.fmax.reduce(lead)
-    if np.isnan(lowest):
+    if np.isnan(found.lowest):
         return "has no valid sample, all are missing"
-    if lowest == highest:
-        return f"is flat, every sample is {lowest:g}"
+    if found.lowest == found.highest:
+        return f"is flat, every sample is {found.lowest:g}"
     return ""

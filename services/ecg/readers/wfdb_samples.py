@@ -19,7 +19,10 @@ from services.ecg.readers.base import SourceFile, shown
 from services.ecg.readers.wfdb_header import SignalLine
 from services.errors import MalformedInput
 
-PIECE_VALUES = 1 << 20  # decoded at a time: 8 MB as the library returns them
+PIECE_VALUES = 1 << 20  # decoded at a time, at most: 8 MB as the library returns them
+# of a lead, where it is not the library, whose every call costs more than decoding these: what is
+# made of so many on their way stays in a processor's cache
+PIECE_FRAMES = 1 << 15
 
 FLAC_FORMATS = frozenset({508, 516, 524})
 
@@ -103,7 +106,10 @@ def pieces(file: SignalFile, *, n_frames: int, folder: Path) -> Iterator[tuple[i
 
 def _frames_a_piece(file: SignalFile) -> int:
     """Even, so that a piece of format 212 starts at a whole byte triplet."""
-    return max(2, PIECE_VALUES // file.values_per_frame // 2 * 2)
+    n_frames = PIECE_VALUES // file.values_per_frame
+    if _is_decoded_here(file):
+        n_frames = min(n_frames, PIECE_FRAMES)
+    return max(2, n_frames // 2 * 2)
 
 
 def _raw(file: SignalFile, first_byte: int, n_bytes: int) -> NDArray[np.uint8]:
@@ -147,11 +153,13 @@ _WHOLE_BYTES = {
 
 
 def _decoder(file: SignalFile, n_frames: int, folder: Path) -> _Decoder:
-    if file.storage == 212:
-        return _decode_212
-    if file.storage in _WHOLE_BYTES:
-        return _decode_whole_bytes
-    return _library_decoder(file, n_frames, folder)
+    if not _is_decoded_here(file):
+        return _library_decoder(file, n_frames, folder)
+    return _decode_212 if file.storage == 212 else _decode_whole_bytes
+
+
+def _is_decoded_here(file: SignalFile) -> bool:
+    return file.storage == 212 or file.storage in _WHOLE_BYTES
 
 
 def _library_decoder(file: SignalFile, n_frames: int, folder: Path) -> _Decoder:

@@ -53,7 +53,7 @@ def write_random_record(
 
 
 @pytest.mark.parametrize("storage", [*BYTES_A_SAMPLE, *FLAC])
-@pytest.mark.parametrize("piece_values", [100, 1 << 20])
+@pytest.mark.parametrize("piece_values", [100, wfdb_samples.PIECE_VALUES])
 def test_samples_are_those_of_the_library(
     storage: int, piece_values: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
