@@ -24,7 +24,7 @@ from worker.runtime import Runtime
 
 log = structlog.get_logger()
 
-TICK_S = 1.0
+TICK_S = 5.0  # at most: a tenth of its patience, where that is less
 DEAF_AFTER_RESENDS = 5  # how often a job was sent again in vain before this worker is to blame
 
 
@@ -40,7 +40,7 @@ class Watchdog(threading.Thread):
         self._patience_s = runtime.settings.resend_after_s * DEAF_AFTER_RESENDS
 
     def run(self) -> None:
-        while not self._ended.wait(TICK_S):
+        while not self._ended.wait(min(TICK_S, self._patience_s / 10)):
             try:
                 self.tick()
             except SQLAlchemyError as error:

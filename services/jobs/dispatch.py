@@ -96,7 +96,8 @@ class CeleryDispatcher:
 
     def backlog(self, queue: str) -> int | None:
         try:
-            with self._app.connection_for_write() as connection:
+            # one that stands: to ask over a new one each time was most of what an idle worker did
+            with self._app.pool.acquire(block=True) as connection:
                 return int(connection.default_channel.client.llen(queue))
         except (OperationalError, RedisError, OSError):
             return None

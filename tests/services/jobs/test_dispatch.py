@@ -40,6 +40,16 @@ def test_a_message_carries_the_job_id_to_its_queue(session: Session, settings: S
     assert job.id in message["headers"]["argsrepr"]
 
 
+def test_asking_how_many_wait_makes_no_new_connection_each_time(settings: Settings) -> None:
+    dispatcher = CeleryDispatcher(settings.broker)
+    broker = redis.Redis.from_url(settings.broker)
+    assert dispatcher.backlog(PREDICT_QUEUE) == 0
+    before = broker.info("stats")["total_connections_received"]  # type: ignore[index]
+    for _ in range(5):
+        assert dispatcher.backlog(PREDICT_QUEUE) == 0
+    assert broker.info("stats")["total_connections_received"] == before  # type: ignore[index]
+
+
 @pytest.mark.parametrize("fault", ["cut", "stall"])
 def test_a_broker_that_is_away_is_no_error_and_soon_noticed(
     session: Session, settings: Settings, proxy: TcpProxy, fault: str
@@ -56,6 +66,7 @@ def test_a_broker_that_is_away_is_no_error_and_soon_noticed(
         proxy.restore()
         sent = [dispatcher.send(job) for _ in range(3)]
         assert sent[-1], "it is used again as soon as it is back"
+        assert [dispatcher.backlog(PREDICT_QUEUE) for _ in range(3)][-1] is not None
 
 
 def test_sending_again_is_noted_only_when_it_worked(session: Session) -> None:
