@@ -27,6 +27,7 @@ from services.access import keys
 from services.db.session import SessionFactory
 from services.settings import Settings
 from tests.faults import eventually
+from tests.large_pages import in_large_pages_bytes, needs_large_pages
 from tests.processes import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -179,6 +180,13 @@ def test_one_that_dies_is_started_again_while_the_others_answer(api: Api) -> Non
 def test_threads_of_one_share_as_few_heaps_as_were_meant(api: Api) -> None:
     assert set(answered_by_both(lambda: api.get("/v1/records"), api)) == {200}
     assert {heaps(child.pid) for child in api.children()} == {steady.HEAPS}
+
+
+@needs_large_pages
+def test_what_each_has_loaded_lies_in_large_pages(api: Api) -> None:
+    assert set(answered_by_both(lambda: api.get("/healthz"), api)) == {200}
+    for child in api.children():
+        assert in_large_pages_bytes(child.pid) > 16 * 2**20
 
 
 def test_where_none_can_start_whoever_started_them_is_told(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,24 +10,7 @@ import pytest
 
 from services import large_pages
 from services.large_pages import LARGE_BYTES
-
-MADV_COLLAPSE = 25
-
-
-def _system_does_it() -> bool:
-    """Tried on memory of our own."""
-    if sys.platform != "linux":
-        return False
-    memory = ctypes.create_string_buffer(16 * LARGE_BYTES)  # so large a piece is a mapping alone
-    ctypes.memset(memory, 1, len(memory))
-    aligned = -(-ctypes.addressof(memory) // LARGE_BYTES) * LARGE_BYTES
-    size = ctypes.c_size_t(LARGE_BYTES)
-    return not ctypes.CDLL(None).madvise(ctypes.c_void_p(aligned), size, MADV_COLLAPSE)
-
-
-needs_system = pytest.mark.skipif(
-    not _system_does_it(), reason="this system makes no large pages when it is asked to"
-)
+from tests.large_pages import needs_large_pages
 
 # 64 MB of small objects, and as much address space of which one page in sixteen is used; prints MB
 # in large pages and MB resident, before and after, and whether the objects are what they were
@@ -53,7 +34,7 @@ print(pieces, *before, *after, same)
 """
 
 
-@needs_system
+@needs_large_pages
 def test_what_is_filled_goes_into_large_pages_and_stays_what_it_is() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True
@@ -78,15 +59,3 @@ def test_a_system_that_shows_no_maps_is_left_as_it_is(
 def test_other_systems_are_left_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     assert large_pages.collapse() == 0
-
-
-@needs_system
-def test_a_process_that_has_settled_has_its_libraries_objects_in_large_pages() -> None:
-    program = "import sqlalchemy, pydantic; from services import steady; steady.settle(); "
-    program += "print(open('/proc/self/smaps_rollup').read())"
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    found = re.search(r"AnonHugePages: *(\d+) kB", done.stdout)
-    assert found is not None
-    assert int(found[1]) * 1024 >= 4 * LARGE_BYTES
