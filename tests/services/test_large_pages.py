@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from services import large_pages
-from services.large_pages import LARGE_BYTES
 from tests.large_pages import needs_large_pages
 
 # 64 MB of small objects, and as much address space of which one page in sixteen is used; prints MB
