@@ -17,37 +17,36 @@ from contextlib import suppress
 from pathlib import Path
 
 LARGE_BYTES = 2 * 2**20
+FILLED = 0.5  # the share of a piece that has to be in use already, for all of it becomes so
 _COLLAPSE = 25  # MADV_COLLAPSE of madvise(2), which `mmap` has no name for
 _ENTRY_BYTES = 8  # of a page in pagemap, the highest bit of which says that the page is in memory
 _OWN = Path("/proc/self")
 _OURS = ("[heap]", "[anon")  # as some libraries call what they take
 
 
-def collapse(*, filled: float = 0.5) -> int:
+def collapse() -> int:
     """How many pieces of our own memory are in large pages now that were asked for; nothing in it
     changes, and elsewhere nothing is done.
-
-    filled: the share of a piece that has to be in use: what is not becomes so.
     """
     advise = getattr(ctypes.CDLL(None), "madvise", None) if sys.platform == "linux" else None
     if advise is None:
         return 0
     done = 0
     with suppress(OSError):  # a system that hides its processes' maps
-        for address in _pieces(filled):
+        for address in _pieces():
             # what the system refuses, for want of memory or because it is told to, stays as it is
             done += not advise(ctypes.c_void_p(address), ctypes.c_size_t(LARGE_BYTES), _COLLAPSE)
     return done
 
 
-def _pieces(filled: float) -> list[int]:
+def _pieces() -> list[int]:
     """Addresses of whole large pages of private memory that are filled so far."""
     found = []
     with (_OWN / "pagemap").open("rb", buffering=0) as pagemap:
         for first, last in _private_memory():
             aligned = range(-(-first // LARGE_BYTES) * LARGE_BYTES, last, LARGE_BYTES)
             for address in aligned:
-                if address + LARGE_BYTES <= last and _filled(pagemap.fileno(), address) >= filled:
+                if address + LARGE_BYTES <= last and _filled(pagemap.fileno(), address) >= FILLED:
                     found.append(address)
     return found
 

@@ -96,7 +96,7 @@ class CeleryDispatcher:
 
     def backlog(self, queue: str) -> int | None:
         try:
-            # one that stands: to ask over a new one each time was most of what an idle worker did
+            # one that stands: every worker asks every two seconds, for each of the queues
             with self._app.pool.acquire(block=True) as connection:
                 return int(connection.default_channel.client.llen(queue))
         except (OperationalError, RedisError, OSError):
