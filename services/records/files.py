@@ -20,6 +20,9 @@ from services.storage.base import Store
 PREFIX = "records/"
 SIGNAL = "signal.npy"
 ANNOTATIONS = "annotations.npz"
+# Linux keeps what is written at once in as large a piece of memory as it can, and has to find the
+# largest, of 2 MB, anew: on a virtual machine the host often has taken it back
+PIECE_BYTES = 256 * 1024
 
 
 def folder_key(record_id: str) -> str:
@@ -49,9 +52,12 @@ def _save(path: Path, array: NDArray[Any]) -> None:
     """`numpy.save`, which does not say of a full disk that it is full."""
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = np.ascontiguousarray(array)
+    values = (array if array.flags.c_contiguous else array.T).reshape(-1)
+    content = values.view(np.uint8).data
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write((array if array.flags.c_contiguous else array.T).data)
+        for begin in range(0, len(content), PIECE_BYTES):
+            file.write(content[begin : begin + PIECE_BYTES])
 
 
 def open_record(store: Store, row: RecordRow, *, with_annotations: bool = False) -> EcgRecord:
