@@ -20,8 +20,8 @@ from services.storage.base import Store
 PREFIX = "records/"
 SIGNAL = "signal.npy"
 ANNOTATIONS = "annotations.npz"
-# Linux keeps what is written at once in as large a piece of memory as it can, and has to find the
-# largest, of 2 MB, anew: on a virtual machine the host often has taken it back
+# For a large write Linux takes memory in pieces of up to 2 MB. Free ones of that size a virtual
+# machine's host has often taken back, and to get one again takes longer than the write itself
 PIECE_BYTES = 256 * 1024
 
 
