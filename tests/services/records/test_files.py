@@ -19,7 +19,8 @@ from services.storage.factory import store_for
 def test_a_signal_comes_back_as_it_was_however_it_lies_in_memory(
     settings: Settings, tmp_path: Path, order: str
 ) -> None:
-    wide = np.random.default_rng(0).normal(size=(4, 100)).astype(np.float32)
+    n_samples = files.PIECE_BYTES // 4 + 10  # a lead alone is more than a piece
+    wide = np.random.default_rng(0).normal(size=(4, n_samples)).astype(np.float32)
     signal = wide[::2, ::2] if order == "neither" else np.array(wide, order=order)  # type: ignore[call-overload]
     store = store_for(settings)
     record = EcgRecord(signal, tuple("abcd"[: len(signal)]), 360.0)
