@@ -20,8 +20,8 @@ from services.storage.base import Store
 PREFIX = "records/"
 SIGNAL = "signal.npy"
 ANNOTATIONS = "annotations.npz"
-# For a large write Linux takes memory in pieces of up to 2 MB. Free ones of that size a virtual
-# machine's host has often taken back, and to get one again takes longer than the write itself
+# A write of 2 MB or more now and then takes many times as long as in pieces, on virtual machines
+# at least: for that much at once Linux looks for large pieces of free memory
 PIECE_BYTES = 256 * 1024
 
 
@@ -50,10 +50,7 @@ def put_record(store: Store, record_id: str, record: EcgRecord, workspace: Path)
 
 def _save(path: Path, array: NDArray[Any]) -> None:
     """`numpy.save`, which does not say of a full disk that it is full."""
-    if not (array.flags.c_contiguous or array.flags.f_contiguous):
-        array = np.ascontiguousarray(array)
-    values = (array if array.flags.c_contiguous else array.T).reshape(-1)
-    content = values.view(np.uint8).data
+    content = array.reshape(-1, order="A").view(np.uint8).data  # as it lies in memory, or copied
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
         for begin in range(0, len(content), PIECE_BYTES):

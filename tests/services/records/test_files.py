@@ -25,8 +25,10 @@ def test_a_signal_comes_back_as_it_was_however_it_lies_in_memory(
     store = store_for(settings)
     record = EcgRecord(signal, tuple("abcd"[: len(signal)]), 360.0)
     files.put_record(store, "rec_1", record, tmp_path)
-    kept = np.load(store.local_path(files.folder_key("rec_1") + files.SIGNAL), allow_pickle=False)
-    np.testing.assert_array_equal(kept, signal)
+    kept = store.local_path(files.folder_key("rec_1") + files.SIGNAL)
+    np.testing.assert_array_equal(np.load(kept, allow_pickle=False), signal)
+    np.save(tmp_path / "whole.npy", signal)
+    assert kept.read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 def test_what_is_in_memory_goes_to_disk_when_a_path_is_wanted(tmp_path: Path) -> None:
