@@ -3,8 +3,10 @@
 With a head width of 4 a library's kernel, made for 64, multiplies padding; and its route with
 dropout writes every score to memory, several times over. Here a score lives in a register: it is
 computed, exponentiated, kept or dropped and summed, sixteen at a time where the processor can, and
-computed again on the way back. Which scores are dropped is a function of seed, head, query and
-key, so nothing of it is kept either. The two loops over keys are the whole cost of a training step.
+computed again on the way back. Two queries go through together, each step of one beside that of the
+other: the compiler keeps this order, and a processor that can look ahead only so far need not wait
+for a long chain. Which scores are dropped is a function of seed, head, query and key, so nothing of
+it is kept either. The loops over keys are the whole cost of a training step.
 
 Compiled by Numba at the first call, and kept on disk for the next process.
 """
@@ -32,6 +34,7 @@ _TO_LOG2 = f32(_SCALE * _LOG2_E)  # scores are kept as powers of 2
 # where the bound of a row's scores is below this, the bound is subtracted instead of the largest
 # score: 2 ** -(2 * 60) is still a float32 of full precision
 _SAFE_BOUND = f32(60.0)
+_NOTHING = (f32(0), f32(0))
 _I32, _F32 = ir.IntType(32), ir.FloatType()
 
 
@@ -103,21 +106,31 @@ _kept_first, _kept_second = _keeps(0), _keeps(16)
 
 
 @njit(inline="always")
-def _exp2(x: Any) -> Any:
-    """2 ** x for x up to 0, relative error 2e-7; 2 ** -125 for all that is below.
+def _exp2_of_two(x: Any, y: Any) -> Any:
+    """2 ** x and 2 ** y for numbers up to 0, relative error 2e-7; 2 ** -125 for all that is below.
 
-    Rounding may have left x a little above 0. Between whole numbers the polynomial is the one
+    Rounding may have left them a little above 0. Between whole numbers the polynomial is the one
     whose largest relative error is least.
     """
     x = x if x > f32(-125.0) else f32(-125.0)
-    part = x - _toward_zero(x)
-    p = f32(0.0009449037024751306)
-    p = p * part + f32(0.009205798618495464)
-    p = p * part + f32(0.0552973598241806)
-    p = p * part + f32(0.2401801496744156)
-    p = p * part + f32(0.6931437253952026)
-    p = p * part + f32(1.0)
-    return _times_power_of_two(p, x)
+    y = y if y > f32(-125.0) else f32(-125.0)
+    part, other = x - _toward_zero(x), y - _toward_zero(y)
+    p, r = f32(0.0009449037024751306), f32(0.0009449037024751306)
+    p, r = p * part + f32(0.009205798618495464), r * other + f32(0.009205798618495464)
+    p, r = p * part + f32(0.0552973598241806), r * other + f32(0.0552973598241806)
+    p, r = p * part + f32(0.2401801496744156), r * other + f32(0.2401801496744156)
+    p, r = p * part + f32(0.6931437253952026), r * other + f32(0.6931437253952026)
+    p, r = p * part + f32(1.0), r * other + f32(1.0)
+    return _times_power_of_two(p, x), _times_power_of_two(r, y)
+
+
+@njit(inline="always")
+def _products_of_two(a: Any, b: Any, rows: Any, j: Any, less: Any) -> Any:
+    """What two queries' numbers give with those of a key, each lessened by its own of `less`."""
+    x, y = a[0] * rows[0][j] - less[0], b[0] * rows[0][j] - less[1]
+    x, y = x + a[1] * rows[1][j], y + b[1] * rows[1][j]
+    x, y = x + a[2] * rows[2][j], y + b[2] * rows[2][j]
+    return x + a[3] * rows[3][j], y + b[3] * rows[3][j]
 
 
 @njit(inline="always")
@@ -136,9 +149,20 @@ def _row_key(seed: Any, head: Any, query: Any) -> Any:
     return _mixed(_mixed(seed, np.int64(head)), np.int64(query))
 
 
+@njit(inline="always")
+def _query(q: Any, i: Any) -> Any:
+    """A query's four numbers, for scores that are powers of 2."""
+    return q[0, i] * _TO_LOG2, q[1, i] * _TO_LOG2, q[2, i] * _TO_LOG2, q[3, i] * _TO_LOG2
+
+
 @njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
-def _shift(q: Any, k: Any, bound: Any) -> Any:
-    """What a row's scores are lessened by: at least the largest, and near it or small."""
+def _shift(q: Any, k: Any, longest: Any) -> Any:
+    """What a row's scores are lessened by: at least the largest, and near it or small.
+
+    longest: the length of the longest key.
+    """
+    length = f32(math.sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2] + q[3] * q[3]))
+    bound = length * longest
     if bound < _SAFE_BOUND:
         return bound
     most = f32(-np.inf)
@@ -149,9 +173,7 @@ def _shift(q: Any, k: Any, bound: Any) -> Any:
 
 
 @njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
-def forward_head(  # noqa: PLR0915 - two rows' registers, spelled out so that they are registers
-    qkv: Any, out: Any, norm: Any, bounds: Any, head: Any, draw: Any
-) -> None:
+def forward_head(qkv: Any, out: Any, norm: Any, bounds: Any, head: Any, draw: Any) -> None:
     """One head's attention within each window.
 
     qkv: (3 * 4 * n_heads, n_tokens) float32. out: (4 * n_heads, n_tokens), filled for this head.
@@ -176,52 +198,35 @@ def forward_head(  # noqa: PLR0915 - two rows' registers, spelled out so that th
         longest = f32(math.sqrt(longest))
         for i in range(start, end, 2):
             other = min(i + 1, end - 1)
-            a = (q[0, i] * _TO_LOG2, q[1, i] * _TO_LOG2, q[2, i] * _TO_LOG2, q[3, i] * _TO_LOG2)
-            b = (
-                q[0, other] * _TO_LOG2,
-                q[1, other] * _TO_LOG2,
-                q[2, other] * _TO_LOG2,
-                q[3, other] * _TO_LOG2,
-            )
-            length = f32(math.sqrt(a[0] * a[0] + a[1] * a[1] + a[2] * a[2] + a[3] * a[3]))
-            most_a = _shift(a, k, length * longest)
-            length = f32(math.sqrt(b[0] * b[0] + b[1] * b[1] + b[2] * b[2] + b[3] * b[3]))
-            most_b = _shift(b, k, length * longest)
-            a0, a1, a2, a3 = a
-            b0, b1, b2, b3 = b
+            a, b = _query(q, i), _query(q, other)
+            most = (_shift(a, k, longest), _shift(b, k, longest))
             row = _row_key(seed, head, i)
             sum_a, sum_b = f32(0), f32(0)
             x0, x1, x2, x3 = f32(0), f32(0), f32(0), f32(0)
             y0, y1, y2, y3 = f32(0), f32(0), f32(0), f32(0)
             for j in range(n):
-                p = _exp2(a0 * k0[j] + a1 * k1[j] + a2 * k2[j] + a3 * k3[j] - most_a)
-                r = _exp2(b0 * k0[j] + b1 * k1[j] + b2 * k2[j] + b3 * k3[j] - most_b)
-                sum_a += p
-                sum_b += r
+                score_a, score_b = _products_of_two(a, b, k, j, most)
+                p, r = _exp2_of_two(score_a, score_b)
+                sum_a, sum_b = sum_a + p, sum_b + r
                 if drops:
                     bits = _mixed(row, j)
-                    p *= _kept_first(bits, threshold)
-                    r *= _kept_second(bits, threshold)
-                x0 += p * v0[j]
-                x1 += p * v1[j]
-                x2 += p * v2[j]
-                x3 += p * v3[j]
-                y0 += r * v0[j]
-                y1 += r * v1[j]
-                y2 += r * v2[j]
-                y3 += r * v3[j]
+                    p, r = p * _kept_first(bits, threshold), r * _kept_second(bits, threshold)
+                x0, y0 = x0 + p * v0[j], y0 + r * v0[j]
+                x1, y1 = x1 + p * v1[j], y1 + r * v1[j]
+                x2, y2 = x2 + p * v2[j], y2 + r * v2[j]
+                x3, y3 = x3 + p * v3[j], y3 + r * v3[j]
             by_b = gain / sum_b
             out[at, other], out[at + 1, other] = y0 * by_b, y1 * by_b
             out[at + 2, other], out[at + 3, other] = y2 * by_b, y3 * by_b
-            norm[head, other] = most_b + f32(math.log2(sum_b))
+            norm[head, other] = most[1] + f32(math.log2(sum_b))
             by_a = gain / sum_a  # last, so that a row alone at the end is written by its own draw
             out[at, i], out[at + 1, i] = x0 * by_a, x1 * by_a
             out[at + 2, i], out[at + 3, i] = x2 * by_a, x3 * by_a
-            norm[head, i] = most_a + f32(math.log2(sum_a))
+            norm[head, i] = most[0] + f32(math.log2(sum_a))
 
 
 @njit(fastmath=_FAST, nogil=True, error_model="numpy", cache=True)
-def backward_head(  # noqa: PLR0915 - as above
+def backward_head(  # noqa: PLR0915 - registers, spelled out so that they are registers
     qkv: Any, saved: Any, gradients: Any, bounds: Any, head: Any, draw: Any
 ) -> None:
     """The gradient of `forward_head` with the same draw.
@@ -238,8 +243,8 @@ def backward_head(  # noqa: PLR0915 - as above
         start, end = bounds[window], bounds[window + 1]
         q, o = qkv[at : at + HEAD_WIDTH], out[at : at + HEAD_WIDTH]
         g = upper[at : at + HEAD_WIDTH]
-        k0, k1, k2, k3 = _rows(qkv, width + at, start, end)
-        v0, v1, v2, v3 = _rows(qkv, 2 * width + at, start, end)
+        k, v = _rows(qkv, width + at, start, end), _rows(qkv, 2 * width + at, start, end)
+        k0, k1, k2, k3 = k
         n = end - start
         # arrays of their own, so that the compiler knows that nothing else changes them
         dk0, dk1, dk2, dk3 = np.zeros(n, f32), np.zeros(n, f32), np.zeros(n, f32), np.zeros(n, f32)
@@ -247,10 +252,9 @@ def backward_head(  # noqa: PLR0915 - as above
         for i in range(start, end, 2):
             other = min(i + 1, end - 1)
             there = f32(1.0) if other > i else f32(0.0)  # a row alone at the end counts once
-            a0, a1, a2, a3 = q[0, i], q[1, i], q[2, i], q[3, i]
-            b0, b1, b2, b3 = q[0, other], q[1, other], q[2, other], q[3, other]
-            a0, a1, a2, a3 = a0 * _TO_LOG2, a1 * _TO_LOG2, a2 * _TO_LOG2, a3 * _TO_LOG2
-            b0, b1, b2, b3 = b0 * _TO_LOG2, b1 * _TO_LOG2, b2 * _TO_LOG2, b3 * _TO_LOG2
+            a, b = _query(q, i), _query(q, other)
+            a0, a1, a2, a3 = a
+            b0, b1, b2, b3 = b
             x0, x1, x2, x3 = g[0, i], g[1, i], g[2, i], g[3, i]
             y0, y1, y2, y3 = g[0, other], g[1, other], g[2, other], g[3, other]
             mean_a = x0 * o[0, i] + x1 * o[1, i] + x2 * o[2, i] + x3 * o[3, i]
@@ -259,17 +263,17 @@ def backward_head(  # noqa: PLR0915 - as above
             x0, x1, x2, x3 = x0 * gain, x1 * gain, x2 * gain, x3 * gain
             gain_b = gain * there
             y0, y1, y2, y3 = y0 * gain_b, y1 * gain_b, y2 * gain_b, y3 * gain_b
-            norm_a, norm_b = norm[head, i], norm[head, other]
+            norms = (norm[head, i], norm[head, other])
             row = _row_key(seed, head, i)
             s0, s1, s2, s3 = f32(0), f32(0), f32(0), f32(0)
             t0, t1, t2, t3 = f32(0), f32(0), f32(0), f32(0)
+            x, y = (x0, x1, x2, x3), (y0, y1, y2, y3)
             for j in range(n):
                 bits = _mixed(row, j)
-                p = _exp2(a0 * k0[j] + a1 * k1[j] + a2 * k2[j] + a3 * k3[j] - norm_a)
-                r = _exp2(b0 * k0[j] + b1 * k1[j] + b2 * k2[j] + b3 * k3[j] - norm_b)
+                score_a, score_b = _products_of_two(a, b, k, j, norms)
+                p, r = _exp2_of_two(score_a, score_b)
                 keep_a, keep_b = _kept_first(bits, threshold), _kept_second(bits, threshold)
-                da = x0 * v0[j] + x1 * v1[j] + x2 * v2[j] + x3 * v3[j]
-                db = y0 * v0[j] + y1 * v1[j] + y2 * v2[j] + y3 * v3[j]
+                da, db = _products_of_two(x, y, v, j, _NOTHING)
                 da = p * (keep_a * da - mean_a)
                 db = r * (keep_b * db - mean_b)
                 p *= keep_a
@@ -282,14 +286,10 @@ def backward_head(  # noqa: PLR0915 - as above
                 dk1[j] += da * a1 + db * b1
                 dk2[j] += da * a2 + db * b2
                 dk3[j] += da * a3 + db * b3
-                s0 += da * k0[j]
-                s1 += da * k1[j]
-                s2 += da * k2[j]
-                s3 += da * k3[j]
-                t0 += db * k0[j]
-                t1 += db * k1[j]
-                t2 += db * k2[j]
-                t3 += db * k3[j]
+                s0, t0 = s0 + da * k0[j], t0 + db * k0[j]
+                s1, t1 = s1 + da * k1[j], t1 + db * k1[j]
+                s2, t2 = s2 + da * k2[j], t2 + db * k2[j]
+                s3, t3 = s3 + da * k3[j], t3 + db * k3[j]
             lower[at, other], lower[at + 1, other] = t0 * _SCALE, t1 * _SCALE
             lower[at + 2, other], lower[at + 3, other] = t2 * _SCALE, t3 * _SCALE
             lower[at, i], lower[at + 1, i] = s0 * _SCALE, s1 * _SCALE
