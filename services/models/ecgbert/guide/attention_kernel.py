@@ -88,21 +88,23 @@ def _mixed(_context: Any, _row: Any, _number: Any) -> Any:
     return types.uint32(types.uint32, types.int64), code
 
 
-def _keeps(shift: int) -> Any:
-    """1 where 16 of the bits, from `shift` on, reach the threshold, else 0."""
+def _kept_by(shift: int) -> Any:
+    """The value where 16 of the bits, from `shift` on, reach the threshold, else 0."""
 
     @intrinsic
-    def kept(_context: Any, _bits: Any, _threshold: Any) -> Any:
+    def kept(_context: Any, _value: Any, _bits: Any, _threshold: Any) -> Any:
         def code(_: Any, build: Any, __: Any, arguments: Any) -> Any:
-            draw = build.and_(build.lshr(arguments[0], _I32(shift)), _I32(LEVELS - 1))
-            return build.select(build.icmp_unsigned(">=", draw, arguments[1]), _F32(1.0), _F32(0.0))
+            value, bits, threshold = arguments
+            draw = build.and_(build.lshr(bits, _I32(shift)), _I32(LEVELS - 1))
+            # below 2 ** 16 a sign changes nothing, and AVX2 compares numbers with one alone
+            return build.select(build.icmp_signed(">=", draw, threshold), value, _F32(0.0))
 
-        return types.float32(types.uint32, types.uint32), code
+        return types.float32(types.float32, types.uint32, types.uint32), code
 
     return kept
 
 
-_kept_first, _kept_second = _keeps(0), _keeps(16)
+_kept_by_first, _kept_by_second = _kept_by(0), _kept_by(16)
 
 
 @njit(inline="always")
@@ -210,7 +212,8 @@ def forward_head(qkv: Any, out: Any, norm: Any, bounds: Any, head: Any, draw: An
                 sum_a, sum_b = sum_a + p, sum_b + r
                 if drops:
                     bits = _mixed(row, j)
-                    p, r = p * _kept_first(bits, threshold), r * _kept_second(bits, threshold)
+                    p = _kept_by_first(p, bits, threshold)
+                    r = _kept_by_second(r, bits, threshold)
                 x0, y0 = x0 + p * v0[j], y0 + r * v0[j]
                 x1, y1 = x1 + p * v1[j], y1 + r * v1[j]
                 x2, y2 = x2 + p * v2[j], y2 + r * v2[j]
@@ -272,12 +275,11 @@ def backward_head(  # noqa: PLR0915 - registers, spelled out so that they are re
                 bits = _mixed(row, j)
                 score_a, score_b = _products_of_two(a, b, k, j, norms)
                 p, r = _exp2_of_two(score_a, score_b)
-                keep_a, keep_b = _kept_first(bits, threshold), _kept_second(bits, threshold)
                 da, db = _products_of_two(x, y, v, j, _NOTHING)
-                da = p * (keep_a * da - mean_a)
-                db = r * (keep_b * db - mean_b)
-                p *= keep_a
-                r *= keep_b
+                da = p * (_kept_by_first(da, bits, threshold) - mean_a)
+                db = r * (_kept_by_second(db, bits, threshold) - mean_b)
+                p = _kept_by_first(p, bits, threshold)
+                r = _kept_by_second(r, bits, threshold)
                 dv0[j] += p * x0 + r * y0
                 dv1[j] += p * x1 + r * y1
                 dv2[j] += p * x2 + r * y2
@@ -311,7 +313,7 @@ def dropped(values: Any, out: Any, draw: Any) -> None:
     seed, threshold, gain = draw
     key = _mixed(seed, np.int64(-1))  # no head's
     for i in range(len(values)):
-        out[i] = values[i] * gain * _kept_first(_mixed(key, i), threshold)
+        out[i] = _kept_by_first(values[i] * gain, _mixed(key, i), threshold)
 
 
 @njit(cache=True)
@@ -322,9 +324,9 @@ def kept_weights(n_tokens: Any, head: Any, seed: Any, threshold: Any) -> Any:
         row = _row_key(seed, head, i)
         for j in range(n_tokens):
             bits = _mixed(row, j)
-            kept[i, j] = _kept_first(bits, threshold)
+            kept[i, j] = _kept_by_first(f32(1), bits, threshold)
             if i + 1 < n_tokens:
-                kept[i + 1, j] = _kept_second(bits, threshold)
+                kept[i + 1, j] = _kept_by_second(f32(1), bits, threshold)
     return kept
 
 
