@@ -4,7 +4,8 @@ python -m benchmarks.deepecg [--rounds 5] [--threads 1 2] [--batches 1 16]
 
 Weights are drawn, which changes no time. Both sides run in one process, one after the other in
 every round, so that a busy machine slows both; ratios are of the quickest rounds and of medians.
-On a machine with CUDA the float16 network and the rate of its matrix product are measured too.
+On a machine with CUDA the network as a worker runs it there (half precision where that is harmless,
+small batches as recorded graphs) and the rate of matrix products are measured too.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from services.models.deepecg.dense import pack_all
 from services.models.deepecg.fused_network import FusedRiskNetwork
+from services.models.deepecg.gpu_network import HALVES, GraphedNetwork, reduced, trial_windows
 from services.models.deepecg.network import (
     EncoderLayer,
     NetworkConfig,
@@ -109,24 +111,26 @@ def _alternating(sides: Sides, rounds: int, *, wait: bool) -> dict[str, list[flo
 
 
 def _gpu(network: RiskNetwork, rounds: int) -> None:
-    rate = _matmul_rate(rounds)
-    print(f"\n{torch.cuda.get_device_name()}: float16 products at {rate / 1e12:.0f} TFLOP/s")
+    rates = {dtype: _matmul_rate(dtype, rounds) for dtype in HALVES}
+    print(f"\n{torch.cuda.get_device_name()}")
+    for dtype, rate in rates.items():
+        print(f"  {dtype} products at {rate / 1e12:.0f} TFLOP/s")
     network = network.cuda()
-    fused = FusedRiskNetwork(network)
-    fused.compute_in(torch.float16)
+    served, chosen = reduced(FusedRiskNetwork(network), torch.from_numpy(trial_windows()).cuda())
+    ours = GraphedNetwork(served, samples=WINDOW_SAMPLES)
     for batch in GPU_BATCHES:
         x = torch.randn(batch, len(LEADS), WINDOW_SAMPLES, device="cuda")
-        sides: Sides = {"plain": partial(plain_logits, network, x), "ours": partial(fused, x)}
-        _report(f"cuda, float16, batch {batch}", sides, rounds, batch, wait=True)
+        sides: Sides = {"plain": partial(plain_logits, network, x), "ours": partial(ours, x)}
+        _report(f"cuda, ours in {chosen}, batch {batch}", sides, rounds, batch, wait=True)
         with torch.inference_mode():
             best = min(_alternating({"ours": sides["ours"]}, rounds, wait=True)["ours"])
-        share = FLOP_PER_RECORD * batch / best / rate
-        print(f"  ours   {batch / best:,.0f} records/s, {share:.0%} of the product's rate")
+        share = FLOP_PER_RECORD * batch / best / rates[torch.bfloat16]
+        print(f"  ours   {batch / best:,.0f} records/s, {share:.0%} of the bfloat16 products' rate")
 
 
-def _matmul_rate(rounds: int) -> float:
-    """FLOP a second of a large float16 product."""
-    a = torch.randn(8192, 8192, device="cuda", dtype=torch.float16)
+def _matmul_rate(dtype: torch.dtype, rounds: int) -> float:
+    """FLOP a second of a large product."""
+    a = torch.randn(8192, 8192, device="cuda", dtype=dtype)
     taken = _alternating({"product": lambda: a @ a}, rounds + 3, wait=True)["product"]
     return 2 * 8192**3 / min(taken)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.ecg.record import IntArray
+from services.models.cpu_lanes import cpu_lanes
 from services.models.ecgbert.guide.chunks import ChunkedSentences, in_groups
 from services.models.ecgbert.guide.losses import class_probabilities
 from services.models.ecgbert.guide.network import GuideClassifier
@@ -54,25 +55,33 @@ def lead_logits(
     """Logits of each lead's tokens, (n_tokens, n_outputs) each, on the CPU.
 
     batches: how many chunks at once, fewer where the device's memory is full; without it that is
-    the caller's to deal with.
+    the caller's to deal with, and on a CPU each chunk has a processor of its own.
     """
     sentences = ChunkedSentences([record])
+    n_chunks = len(sentences)
 
     def logits(chunks: IntArray) -> Tensor:
-        progress.check_cancelled()
-        progress.advance(0.4 + 0.6 * chunks[0] / len(sentences), stage="labelling beats")
-        out: Tensor = network(
-            sentences.tokens(chunks).to(network.device),
-            sentences.signal(chunks).to(network.device),
-            sentences.lengths(chunks),
-        )
-        return out.float().cpu()
+        with torch.inference_mode():
+            out: Tensor = network(
+                sentences.tokens(chunks).to(network.device),
+                sentences.signal(chunks).to(network.device),
+                sentences.lengths(chunks),
+            )
+            return out.float().cpu()
 
-    with torch.inference_mode():
-        if batches is not None:
-            found = list(batches.through(len(sentences), logits))
-        else:
-            found = [logits(chunks) for chunks in in_groups(len(sentences))]
+    if batches is not None:
+        in_turn = batches.through(n_chunks, logits)
+    elif network.device.type == "cpu":
+        in_turn = cpu_lanes().map(logits, in_groups(n_chunks, 1))
+    else:
+        in_turn = map(logits, in_groups(n_chunks))
+    found: list[Tensor] = []
+    done = 0
+    for part in in_turn:
+        progress.check_cancelled()
+        done += len(part)
+        progress.advance(0.4 + 0.6 * done / sentences.n_tokens, stage="labelling beats")
+        found.append(part)
     sizes = [len(lead) for lead in record.leads]
     return list(torch.split(torch.cat(found), sizes)) if found else []
 
