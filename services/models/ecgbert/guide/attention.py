@@ -2,7 +2,7 @@
 
 torch's own threads meet after each of the hundreds of small operations of a step, and where other
 work shares the processors they wait for one another. So its operations are meant to run on one
-thread (`services.training.seeds.one_thread`), and the heads of a large attention on one each.
+thread (`services.training.seeds.one_thread`), and the heads of an attention on as many as are free.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _SEEDS = 2**31
 THREADS = min(HEADS, os.cpu_count() or 1)
 # scores of all heads; below this, handing work around costs more than it saves
-_WORTH_THREADS = 8_000_000
+_WORTH_THREADS = 1_000_000
 
 
 def window_bounds(lengths: IntArray, window: int, *, shifted: bool = False) -> IntArray:
@@ -148,13 +148,28 @@ class _KernelDropout(torch.autograd.Function):
 
 
 def _for_each_head(work: Callable[[int], None], bounds: IntArray) -> None:
-    """Heads side by side where it is worth it. Each writes rows of its own; no lock is held."""
-    n_scores = HEADS * int((np.diff(bounds) ** 2).sum())
-    if THREADS == 1 or n_scores < _WORTH_THREADS:
-        for head in range(HEADS):
+    """Heads side by side where it is worth it. Each writes rows of its own; no lock is held.
+
+    The caller works too, and waits for nobody who has not begun: to wake a thread can take as long
+    as a head of short windows, and where many ask, others' heads come first.
+    """
+    heads = list(range(HEADS))
+
+    def take() -> None:
+        while heads:
+            try:
+                head = heads.pop()
+            except IndexError:  # another thread was faster
+                return
             work(head)
-    else:
-        list(_pool().map(work, range(HEADS)))
+
+    n_scores = HEADS * int((np.diff(bounds) ** 2).sum())
+    helpers = THREADS - 1 if n_scores >= _WORTH_THREADS else 0
+    asked = [_pool().submit(take) for _ in range(helpers)]
+    take()
+    for helper in asked:
+        if not helper.cancel():
+            helper.result()
 
 
 @cache
