@@ -4,9 +4,8 @@ python -m benchmarks.ecgbert --mitdb FOLDER [--record 100] [--rounds 5] [--epoch
 
 Both sides do the same work on the same record in one process, one after the other in each round, so
 that a busy machine slows both; times are medians. A training step is one chunk of 3,600 tokens;
-an epoch of the guide's 80 % (38 records) is that times the chunks they hold, and --epoch runs it; on
-a machine with CUDA the guide's 13 epochs too.
-Peak memory is of a process of its own for each side.
+an epoch of the guide's 80 % (38 records) is that times the chunks they hold, and --epoch runs it;
+with CUDA the guide's 13 epochs too. Peak memory is of a process of its own for each side.
 """
 
 from __future__ import annotations
@@ -219,7 +218,7 @@ def _own_step(
 
 
 def _epoch(arguments: argparse.Namespace) -> None:
-    """An epoch over the guide's 80 % as it runs, through the engine; on a GPU all of the guide's."""
+    """An epoch over the guide's 80 % as it runs, through the engine; on a GPU all 13."""
     names = sorted(path.stem for path in arguments.mitdb.glob("*.hea"))
     chosen_names = names[: round(TRAINING_SHARE * len(names))]
     records = [_sentences(arguments.mitdb, name) for name in chosen_names]
