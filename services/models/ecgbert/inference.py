@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from services.ecg.record import EcgRecord, IntArray
 from services.errors import UnusableInput
-from services.models.cpu_lanes import cpu_lanes
+from services.models.cpu_lanes import cpu_lanes, on_lanes
 from services.models.ecgbert.clusters import Clusters
 from services.models.ecgbert.leads import ChosenLeads, poor_stretches, readable_leads
 from services.models.ecgbert.network import BeatNetwork
@@ -108,7 +108,7 @@ def beat_logits(
         return len(beats)
 
     done = 0
-    in_turn = map if device != "cpu" else cpu_lanes().map
+    in_turn = map if device != "cpu" else on_lanes
     for count in in_turn(label, _chunks(inputs)):
         progress.check_cancelled()
         done += count

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from services.models.cpu_lanes import LaneBatches, cpu_lanes, lane_count
+from services.models.cpu_lanes import LaneBatches, cpu_lanes, lane_count, on_lanes
 
 
 class Numbers:
@@ -82,3 +82,33 @@ def test_a_lane_computes_on_one_processor() -> None:
     before = torch.get_num_threads()
     assert set(cpu_lanes().map(lambda _: torch.get_num_threads(), range(8))) == {1}
     assert torch.get_num_threads() == before
+
+
+def test_many_items_come_in_order_and_others_work_in_between() -> None:
+    begun: list[int] = []
+
+    def squared(number: int) -> int:
+        begun.append(number)
+        return number**2
+
+    found = on_lanes(squared, range(100))
+    assert next(found) == 0
+    others = cpu_lanes().submit(lambda: len(begun))
+    assert others.result(20) <= 2 * lane_count() + 1
+    assert list(found) == [number**2 for number in range(1, 100)]
+
+
+def test_who_stops_listening_ends_the_rest() -> None:
+    begun: list[int] = []
+    found = on_lanes(begun.append, range(1000))
+    next(found)
+    found.close()  # type: ignore[attr-defined]
+    cpu_lanes().submit(lambda: None).result(20)
+    assert len(begun) <= 2 * lane_count()
+
+
+def test_an_item_that_fails_is_told_of_where_it_stands() -> None:
+    found = on_lanes(lambda number: 1 // number, [1, 1, 0, 1])
+    assert [next(found), next(found)] == [1, 1]
+    with pytest.raises(ZeroDivisionError):
+        next(found)

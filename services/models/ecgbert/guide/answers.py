@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from services.ecg.record import IntArray
-from services.models.cpu_lanes import cpu_lanes
+from services.models.cpu_lanes import on_lanes
 from services.models.ecgbert.guide.chunks import ChunkedSentences, in_groups
 from services.models.ecgbert.guide.losses import class_probabilities
 from services.models.ecgbert.guide.network import GuideClassifier
@@ -72,7 +72,7 @@ def lead_logits(
     if batches is not None:
         in_turn = batches.through(n_chunks, logits)
     elif network.device.type == "cpu":
-        in_turn = cpu_lanes().map(logits, in_groups(n_chunks, 1))
+        in_turn = on_lanes(logits, in_groups(n_chunks, 1))
     else:
         in_turn = map(logits, in_groups(n_chunks))
     found: list[Tensor] = []
